@@ -1,0 +1,255 @@
+"""Anything that can be read, as chunks of bytes, and the decoder that its content asks for.
+
+A source delivers bytes in order and once. It knows its name for messages and, where that can be
+known without reading, its size. A decoder takes a source and fills memory with the bytes of the IDX
+file inside: `fastidx._kernel.GzipDecoder` for gzip, `PlainDecoder` for a file as it is.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from ._kernel import GzipDecoder, swap
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+# Read in pieces that stay in the L2 cache until they are decoded.
+_CHUNK_NBYTES = 256 * 1024
+# Enough for the longest header that numpy can hold, and for messages to recognise other files.
+_PEEK_NBYTES = 4096
+
+_GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
+
+Bytes1D: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint8]]
+
+
+class BinaryReader(Protocol):
+    """What is asked of a file object."""
+
+    def read(self, nbytes: int, /) -> bytes:
+        """Return at most that many bytes, none at the end."""
+
+
+Source: TypeAlias = "str | os.PathLike[str] | Buffer | BinaryReader"
+
+
+class BytesSource:
+    """A bytes-like object, used where it lies."""
+
+    def __init__(self, data: Buffer, name: str) -> None:
+        view = memoryview(data)
+        if not view.c_contiguous:
+            raise TypeError(
+                f"{name}: expected a C-contiguous bytes-like object, found one with gaps; "
+                "copy it first (bytes(data))"
+            )
+        self.name = name
+        self._rest = view.cast("B") if view.nbytes else memoryview(b"")
+        self.nbytes: int | None = view.nbytes
+
+    def peek(self) -> bytes:
+        """Return the first bytes without taking them."""
+        return bytes(self._rest[:_PEEK_NBYTES])
+
+    def next_chunk(self) -> memoryview:
+        """Take all that is left."""
+        chunk, self._rest = self._rest, self._rest[:0]
+        return chunk
+
+    def read_into(self, out: memoryview) -> int:
+        """Take as many bytes as fit; fewer only at the end."""
+        n = min(len(out), len(self._rest))
+        out[:n] = self._rest[:n]
+        self._rest = self._rest[n:]
+        return n
+
+    def rewind(self) -> None:
+        """Do nothing: reading has no effect on the object."""
+
+    def close(self) -> None:
+        """Let go of the object."""
+        self._rest = memoryview(b"")
+
+
+class FileSource:
+    """A binary file object, from its position on. Short reads are as good as others."""
+
+    def __init__(self, file: Any, name: str, *, owned: bool) -> None:
+        self.name = name
+        self._file = file
+        self._owned = owned
+        self._begin: int | None
+        self.nbytes: int | None
+        self._begin, self.nbytes = _extent(file)
+        # One byte more than a small file, so that the first read already shows its end.
+        size = _CHUNK_NBYTES if self.nbytes is None else min(_CHUNK_NBYTES, self.nbytes + 1)
+        self._buffer = memoryview(bytearray(size))
+        self._start = self._stop = 0
+
+    def _read_once(self, out: memoryview) -> int:
+        """Read once into ``out``; 0 at the end."""
+        if hasattr(self._file, "readinto"):
+            n = self._file.readinto(out)
+        else:
+            data = self._file.read(len(out))
+            if isinstance(data, str):
+                raise _text_file(self.name)
+            n = None if data is None else len(data)
+            if n:
+                out[:n] = data
+        if n is None:
+            raise BlockingIOError(
+                f"{self.name}: expected a blocking file, found a non-blocking one without data; "
+                "make it blocking first (os.set_blocking)"
+            )
+        return int(n)
+
+    def _fill_buffer(self) -> None:
+        self._start = 0
+        self._stop = self._read_once(self._buffer)
+
+    def peek(self) -> bytes:
+        """Return the first bytes without taking them."""
+        while self._stop - self._start < min(_PEEK_NBYTES, len(self._buffer)):
+            n = self._read_once(self._buffer[self._stop :])
+            if n == 0:
+                break
+            self._stop += n
+        return bytes(self._buffer[self._start : self._stop][:_PEEK_NBYTES])
+
+    def next_chunk(self) -> memoryview:
+        """Take the bytes at hand, or read some; empty at the end. Valid until the next call."""
+        if self._start == self._stop:
+            self._fill_buffer()
+        chunk = self._buffer[self._start : self._stop]
+        self._start = self._stop
+        return chunk
+
+    def read_into(self, out: memoryview) -> int:
+        """Take as many bytes as fit; fewer only at the end."""
+        done = min(len(out), self._stop - self._start)
+        out[:done] = self._buffer[self._start : self._start + done]
+        self._start += done
+        while done < len(out):
+            n = self._read_once(out[done:])
+            if n == 0:
+                break
+            done += n
+        return done
+
+    def rewind(self) -> None:
+        """Put the file back to where it was, if it can seek."""
+        if self._begin is not None:
+            self._file.seek(self._begin)
+
+    def close(self) -> None:
+        """Close the file, if it was opened here."""
+        if self._owned:
+            self._file.close()
+
+
+def open_source(source: Source) -> BytesSource | FileSource:
+    """Open what a user passed as ``source``.
+
+    Parameters
+    ----------
+    source : str, PathLike, bytes-like or binary file object
+        A path is opened, everything else is used as it is and left open.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+    OSError
+        If the path cannot be opened.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return FileSource(io.FileIO(os.fspath(source)), str(source), owned=True)
+    if hasattr(source, "readinto") or hasattr(source, "read"):
+        # An mmap is both a buffer and a file; like any file it is read from its position.
+        if isinstance(source, io.TextIOBase):
+            raise _text_file(_name_of(source))
+        return FileSource(source, _name_of(source), owned=False)
+    try:
+        return BytesSource(source, f"<{type(source).__name__}>")
+    except TypeError as error:
+        if "bytes-like object is required" not in str(error):
+            raise
+    raise TypeError(
+        "source: expected a path (str or PathLike), a bytes-like object or a binary file object, "
+        f"found {type(source).__name__}"
+    )
+
+
+def _text_file(name: str) -> TypeError:
+    return TypeError(
+        f"{name}: expected a binary file, found one open as text; open it in mode 'rb'"
+    )
+
+
+def _name_of(file: object) -> str:
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) and name else f"<{type(file).__name__}>"
+
+
+def _extent(file: Any) -> tuple[int, int] | tuple[None, None]:
+    """Return a file's position and the bytes from there to its end; Nones if it cannot seek."""
+    try:
+        if not file.seekable():
+            return None, None
+        begin = int(file.tell())
+        end = int(file.seek(0, os.SEEK_END))
+        file.seek(begin)
+    except (AttributeError, TypeError, ValueError, OSError):
+        return None, None
+    return begin, max(0, end - begin)
+
+
+class PlainDecoder:
+    """The bytes of an uncompressed IDX file: the counterpart of `GzipDecoder`."""
+
+    truncated = False  # a plain file cannot tell; its header does
+
+    def __init__(self, source: BytesSource | FileSource) -> None:
+        self._source = source
+
+    def read_into(self, out: Bytes1D, item_nbytes: int = 1) -> int:
+        """Fill ``out`` with items in native byte order; returns the bytes of whole items."""
+        if item_nbytes == 1:
+            return self._source.read_into(out.data)
+        piece = memoryview(bytearray(min(_CHUNK_NBYTES, len(out))))
+        done = 0
+        while done < len(out):
+            wanted = min(len(piece), len(out) - done)
+            n = self._source.read_into(piece[:wanted])
+            n -= n % item_nbytes
+            swap(out[done : done + n], piece[:n], item_nbytes)
+            done += n
+            if n < wanted:
+                break
+        return done
+
+    def skip_member(self) -> bool:
+        """Do nothing: there are no members, hence no checks."""
+        return True
+
+    def at_end(self) -> bool:
+        """Whether nothing more will come."""
+        return self._source.read_into(memoryview(bytearray(1))) == 0
+
+
+Decoder: TypeAlias = "GzipDecoder | PlainDecoder"
+
+
+def open_decoder(
+    source: BytesSource | FileSource, *, verify: bool = True, read_ahead: bool = True
+) -> tuple[Decoder, str | None]:
+    """Return the decoder for what the source's first bytes are, and the compression's name."""
+    if source.peek().startswith(_GZIP_MAGIC):
+        return GzipDecoder(source, verify=verify, read_ahead=read_ahead), "gzip"
+    return PlainDecoder(source), None

@@ -4,6 +4,7 @@ from ._kernel import cpu_features
 from .api import info, load
 from .errors import (
     ChecksumError,
+    ConversionError,
     CorruptError,
     HeaderError,
     IdxError,
@@ -16,6 +17,7 @@ from .writer import save
 
 __all__ = [
     "ChecksumError",
+    "ConversionError",
     "CorruptError",
     "HeaderError",
     "IdxError",

@@ -1,6 +1,7 @@
 """Types of the compiled kernel; a private module, except for what `fastidx` re-exports."""
 
-from typing import Any, Literal, Protocol, Self, TypeAlias
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy.typing as npt
 from typing_extensions import Buffer, disjoint_base
@@ -13,15 +14,79 @@ class _ChunkSource(Protocol):
     def next_chunk(self) -> Buffer: ...
 
 @disjoint_base
+class Expansion:
+    def __new__(
+        cls, table: _Buffer, refused: _Buffer | None, refusal: Callable[[int], Exception]
+    ) -> Self: ...
+    @property
+    def entry_nbytes(self) -> int: ...
+
+@disjoint_base
 class GzipDecoder:
     def __new__(
         cls, source: _ChunkSource, *, verify: bool = True, read_ahead: bool = True
     ) -> Self: ...
     @property
     def truncated(self) -> bool: ...
-    def read_into(self, out: _Buffer, item_nbytes: int = 1) -> int: ...
+    def read_into(
+        self,
+        out: _Buffer,
+        item_nbytes: int = 1,
+        start: int = 0,
+        expansion: Expansion | None = None,
+    ) -> int: ...
     def skip_member(self) -> bool: ...
     def at_end(self) -> bool: ...
+
+class BlockStart(NamedTuple):
+    bit: int
+    stored: bool
+
+@disjoint_base
+class Speculation:
+    def __new__(cls, capacity: int) -> Self: ...
+    @property
+    def nsymbols(self) -> int: ...
+    def find(self, data: _Buffer, begin: int, end: int) -> BlockStart | None: ...
+    def decode(self, end: int) -> bool: ...
+
+@disjoint_base
+class Resolution:
+    def __new__(cls, guess: Speculation, begin: int) -> Self: ...
+    @property
+    def crc(self) -> int: ...
+    def read_into(
+        self,
+        out: _Buffer,
+        item_nbytes: int = 1,
+        start: int = 0,
+        expansion: Expansion | None = None,
+    ) -> int: ...
+
+class DataPiece(NamedTuple):
+    crc: int
+    nbytes: int
+
+class MemberEnd(NamedTuple):
+    crc: int
+    isize: int
+
+@disjoint_base
+class FrontDecoder(GzipDecoder):
+    pause_at: int
+    def __init__(self, source: _ChunkSource, *, verify: bool = True) -> None: ...
+    @property
+    def pieces(self) -> list[Any]: ...  # DataPiece, MemberEnd and the notes given to adopt()
+    @property
+    def nbytes_taken(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def at_block_boundary(self) -> bool: ...
+    @property
+    def pending(self) -> bytes: ...
+    def stands_before(self, start: BlockStart) -> bool: ...
+    def adopt(self, guess: Speculation, undelivered: int, note: object) -> bool: ...
 
 def inflate(
     data: _Buffer,
@@ -33,5 +98,8 @@ def inflate(
     verify: bool = True,
 ) -> bytes: ...
 def crc32(data: _Buffer, value: int = 0) -> int: ...
-def swap(dst: _Buffer, src: _Buffer, item_nbytes: int) -> None: ...
+def crc32_combine(crc_a: int, crc_b: int, nbytes_b: int) -> int: ...
+def convert(
+    dst: _Buffer, src: _Buffer, item_nbytes: int, expansion: Expansion | None = None
+) -> None: ...
 def cpu_features() -> dict[str, object]: ...

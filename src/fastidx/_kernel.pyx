@@ -6,12 +6,13 @@ of work, look for signals, check the status. Paths, shapes and policy live in th
 """
 
 import os
+from typing import NamedTuple
 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memmove
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memmove, memset
 
 from .errors import ChecksumError, CorruptError, IdxError, TrailingDataError, TruncatedError
 
@@ -42,7 +43,7 @@ def cpu_features():
     Returns
     -------
     dict
-        Under ``"inflate"``, ``"crc32"`` and ``"swap"`` the name of the variant in use; under
+        Under ``"inflate"``, ``"crc32"``, ``"swap"`` and ``"expand"`` the name of the variant in use; under
         ``"features"`` the instruction sets found, by name; under ``"portable_forced"`` whether the
         environment variable ``FASTIDX_PORTABLE`` forbade all but the portable ones.
 
@@ -50,7 +51,7 @@ def cpu_features():
     --------
     >>> import fastidx
     >>> sorted(fastidx.cpu_features())
-    ['crc32', 'features', 'inflate', 'portable_forced', 'swap']
+    ['crc32', 'expand', 'features', 'inflate', 'portable_forced', 'swap']
     """
     cdef const fi_cpu_features *cpu = fi_cpu()
     found = {
@@ -59,6 +60,7 @@ def cpu_features():
         "pclmul": cpu.pclmul,
         "vpclmul": cpu.vpclmul,
         "vpclmul_512": cpu.vpclmul_512,
+        "vbmi_512": cpu.vbmi_512,
         "arm_crc": cpu.arm_crc,
         "arm_pmull": cpu.arm_pmull,
     }
@@ -66,6 +68,7 @@ def cpu_features():
         "inflate": fi_inflate_variant().decode(),
         "crc32": fi_crc32_variant().decode(),
         "swap": fi_swap_variant().decode(),
+        "expand": fi_expand_variant().decode(),
         "features": [name for name, present in found.items() if present],
         "portable_forced": bool(cpu.portable_forced),
     }
@@ -89,12 +92,14 @@ cdef dict VERDICTS = {
 }
 
 
-cdef object verdict(fi_status status, const fi_gunzip *g, str name, uint64_t offset):
-    """The exception for a status that is a verdict on the input."""
+cdef object verdict(fi_status status, const fi_gunzip *g, str name, uint64_t in_pos):
+    """The exception for a status that is a verdict on the input, of which in_pos bytes have been taken."""
+    cdef uint64_t offset = fi_inflate_bit_position(&g.inflate, in_pos) // 8
+    member = g.nmembers + 1
     fetch = "the file is damaged, fetch it again"
     if status == FI_BAD_CRC:
         return ChecksumError(
-            f"{name}: expected data with CRC-32 {g.footer_crc:08x}, as gzip member {g.nmembers} says, "
+            f"{name}: expected data with CRC-32 {g.footer_crc:08x}, as gzip member {member} says, "
             f"found {g.crc:08x}; {fetch}, or pass verify=False to take it as it is"
         )
     if status == FI_BAD_ISIZE:
@@ -104,9 +109,10 @@ cdef object verdict(fi_status status, const fi_gunzip *g, str name, uint64_t off
         )
     if status == FI_BAD_HEADER_CRC:
         return ChecksumError(
-            f"{name}: the header of gzip member {g.nmembers} does not have the CRC-16 that it states; {fetch}"
+            f"{name}: the header of gzip member {member} does not have the CRC-16 that it states; {fetch}"
         )
     if status == FI_TRAILING_DATA:
+        offset -= 2 if g.phase == FI_GUNZIP_ID2 else 1
         return TrailingDataError(
             f"{name}: expected the end of the file or another gzip member at byte {offset}, found other data; "
             "cut the file there, or pass strict=False to ignore what follows the data"
@@ -127,14 +133,86 @@ def crc32(const uint8_t[::1] data not None, uint32_t value=0):
     return value
 
 
-def swap(uint8_t[::1] dst not None, const uint8_t[::1] src not None, unsigned int item_nbytes):
-    """Write the big-endian items of ``src`` to ``dst``, of the same size, in native byte order."""
-    cdef Py_ssize_t n = src.shape[0]
-    if dst.shape[0] != n or item_nbytes not in (1, 2, 4, 8) or n % item_nbytes:
-        raise ValueError(f"cannot swap {n} bytes as {item_nbytes}-byte items into {dst.shape[0]} bytes")
+def crc32_combine(uint32_t crc_a, uint32_t crc_b, uint64_t nbytes_b):
+    """CRC-32 of two texts in a row, from the CRC-32 of each and the length of the second."""
+    return fi_crc32_combine(crc_a, crc_b, nbytes_b)
+
+
+cdef class Expansion:
+    """What becomes of 8-bit items: for each byte one of 256 results.
+
+    Parameters
+    ----------
+    table : buffer
+        The 256 results, of 1, 2, 4 or 8 bytes each.
+    refused : buffer or None
+        256 bytes, not 0 where there is no result.
+    refusal : callable
+        Makes the exception for such a byte.
+    """
+
+    cdef const uint8_t[::1] table
+    cdef const uint8_t[::1] refused
+    cdef const uint8_t *marked     # of refused, or NULL
+    cdef readonly unsigned int entry_nbytes
+    cdef object refusal
+
+    def __cinit__(self, const uint8_t[::1] table not None, const uint8_t[::1] refused, refusal):
+        if table.shape[0] not in (256, 512, 1024, 2048) or (refused is not None and refused.shape[0] != 256):
+            raise ValueError("a table has 256 entries of 1, 2, 4 or 8 bytes, and as many marks")
+        self.table = table
+        self.refused = refused
+        self.marked = &refused[0] if refused is not None else NULL
+        self.entry_nbytes = table.shape[0] // 256
+        self.refusal = refusal
+
+
+# What is to be done to items on their way: nothing, or their bytes swapped, or looked up in a table.
+cdef struct item_rule:
+    unsigned int item_nbytes       # in the stream
+    unsigned int result_nbytes
+    const uint8_t *table           # NULL: none
+    const uint8_t *marked          # NULL: none
+
+
+cdef item_rule make_rule(unsigned int item_nbytes, Expansion expansion) except *:
+    cdef item_rule rule
+    if item_nbytes not in (1, 2, 4, 8) or (expansion is not None and item_nbytes != 1):
+        raise ValueError(f"items have 1, 2, 4 or 8 bytes, and 1 to be looked up, not {item_nbytes}")
+    rule.item_nbytes = rule.result_nbytes = item_nbytes
+    rule.table = rule.marked = NULL
+    if expansion is not None:
+        rule.result_nbytes = expansion.entry_nbytes
+        rule.table = &expansion.table[0]
+        rule.marked = expansion.marked
+    return rule
+
+
+cdef inline size_t deliver(const item_rule *rule, uint8_t *dst, const uint8_t *src, size_t nbytes) noexcept nogil:
+    """Convert the items in nbytes bytes; the result is nbytes, or the position of a refused one before."""
+    if rule.table == NULL:
+        fi_swap(dst, src, nbytes // rule.item_nbytes, rule.item_nbytes)
+        return nbytes
+    fi_expand(dst, src, nbytes, rule.table, rule.result_nbytes)
+    return nbytes if rule.marked == NULL else fi_find_marked(src, nbytes, rule.marked)
+
+
+def convert(
+    uint8_t[::1] dst not None,
+    const uint8_t[::1] src not None,
+    unsigned int item_nbytes,
+    Expansion expansion=None,
+):
+    """Write the big-endian items of ``src`` to ``dst``, in native byte order or as a table has them."""
+    cdef item_rule rule = make_rule(item_nbytes, expansion)
+    cdef size_t n = src.shape[0], done
+    if n % item_nbytes or <size_t>dst.shape[0] != n // item_nbytes * rule.result_nbytes:
+        raise ValueError(f"{dst.shape[0]} bytes are not the place for {n} bytes of {item_nbytes}-byte items")
     if n:
         with nogil:
-            fi_swap(&dst[0], &src[0], n // item_nbytes, item_nbytes)
+            done = deliver(&rule, &dst[0], &src[0], n)
+        if done != n:
+            raise expansion.refusal(src[done])
 
 
 cdef class GzipDecoder:
@@ -162,18 +240,21 @@ cdef class GzipDecoder:
     cdef uint64_t consumed         # bytes of all chunks before this one
     cdef bint input_ended
     cdef bint read_ahead
+    cdef Py_ssize_t pause_pos      # in the chunk, see pause_at of struct fi_io; negative: none
     cdef uint8_t *scratch
     cdef size_t begin, end         # decoded and not yet delivered; the history lies before end
+    cdef size_t delivered_in_place # bytes just before `start` of the next read_into() that are ours
 
     def __cinit__(self, source, *, bint verify=True, bint read_ahead=True):
         self.scratch = <uint8_t *>PyMem_Malloc(SCRATCH_NBYTES)
         if self.scratch == NULL:
             raise MemoryError
-        fi_gunzip_init(&self.state, verify)
+        fi_gunzip_init(&self.state, FI_CHECKS_COMPARED if verify else FI_CHECKS_IGNORED)
         self.source = source
         self.name = source.name
         self.chunk = b""
         self.read_ahead = read_ahead
+        self.pause_pos = -1
 
     def __dealloc__(self):
         PyMem_Free(self.scratch)
@@ -182,6 +263,10 @@ cdef class GzipDecoder:
     def truncated(self):
         """Whether the input has ended inside a member."""
         return self.input_ended and not fi_gunzip_may_end(&self.state)
+
+    cdef int member_ended(self) except -1:
+        """For subclasses: called at the end of each member."""
+        return 0
 
     cdef fi_status run(self, fi_io *io) except *:
         """One kernel call, after which FI_NEED_INPUT means that the source has ended."""
@@ -198,6 +283,7 @@ cdef class GzipDecoder:
         data = &self.chunk[0] if chunk_nbytes else NULL
         io.in_next = data + self.chunk_pos
         io.in_end = io.in_next + min(chunk_nbytes - self.chunk_pos, CALL_IN_NBYTES)
+        io.pause_at = data + self.pause_pos if self.pause_pos >= 0 else NULL
         if io.out_stop > io.out_next + CALL_OUT_NBYTES:
             io.out_stop = io.out_next + CALL_OUT_NBYTES
         with nogil:
@@ -206,15 +292,17 @@ cdef class GzipDecoder:
         PyErr_CheckSignals()
         if status == FI_NEED_INPUT and not self.input_ended:
             return FI_OUTPUT_FULL  # nothing wrong, nothing ended: to be called again
-        if status > FI_OUTPUT_FULL:
+        if status > FI_BLOCK_BOUNDARY:
             raise verdict(status, &self.state, self.name, self.consumed + self.chunk_pos)
+        if status == FI_DONE:
+            self.member_ended()
         return status
 
     cdef bint fill(self, size_t wanted) except -1:
-        """Decode some more into the scratch buffer. False: the source has ended."""
+        """Decode some more into the scratch buffer. False: the source has ended, or it is time to pause."""
         cdef fi_io io
         cdef fi_status status
-        cdef size_t keep
+        cdef size_t keep, made
 
         if self.end > <size_t>SCRATCH_NBYTES // 2:
             keep = WINDOW_NBYTES
@@ -229,15 +317,15 @@ cdef class GzipDecoder:
         if not self.read_ahead and wanted < <size_t>(io.out_stop - io.out_next):
             io.out_stop = io.out_next + wanted
         status = self.run(&io)
-        self.end = io.out_next - self.scratch
-        return status != FI_NEED_INPUT
+        made = io.out_next - (self.scratch + self.end)
+        self.end += made
+        return made != 0 or (status != FI_NEED_INPUT and status != FI_BLOCK_BOUNDARY)
 
-    cdef size_t take(self, uint8_t *dst, size_t nbytes, unsigned int item_nbytes) noexcept nogil:
-        """Deliver whole items from the scratch buffer; returns how many bytes."""
+    cdef size_t take(self, const item_rule *rule, uint8_t *dst, size_t nbytes) noexcept nogil:
+        """Deliver whole items from the scratch buffer; returns how many bytes, fewer if one is refused."""
         cdef size_t n = min(self.end - self.begin, nbytes)
-        n -= n % item_nbytes
-        if n:
-            fi_swap(dst, self.scratch + self.begin, n // item_nbytes, item_nbytes)
+        n -= n % rule.item_nbytes
+        n = deliver(rule, dst, self.scratch + self.begin, n)
         self.begin += n
         return n
 
@@ -248,35 +336,60 @@ cdef class GzipDecoder:
 
         io.out_next = dst + done
         io.out_end = dst + nbytes
-        while status != FI_NEED_INPUT and io.out_next != io.out_end:
+        while status != FI_NEED_INPUT and status != FI_BLOCK_BOUNDARY and io.out_next != io.out_end:
             io.out_stop = io.out_end
             status = self.run(&io)
         memcpy(self.scratch, io.out_next - WINDOW_NBYTES, WINDOW_NBYTES)
         self.begin = self.end = WINDOW_NBYTES
         return io.out_next - dst
 
-    def read_into(self, uint8_t[::1] out not None, unsigned int item_nbytes=1):
-        """Fill ``out`` with big-endian items of the stream, in native byte order.
+    def read_into(
+        self,
+        uint8_t[::1] out not None,
+        unsigned int item_nbytes=1,
+        size_t start=0,
+        Expansion expansion=None,
+    ):
+        """Fill ``out`` with items of the stream, from the one at byte ``start`` of the stream's part on.
+
+        Parameters
+        ----------
+        out : writable buffer
+            For a whole number of results.
+        item_nbytes : int
+            Size of the big-endian items in the stream: 1, 2, 4 or 8. They arrive in native byte order.
+        start : int
+            If not 0, then ``out`` is that of the preceding call, and this is where it stopped, counted, as the
+            result is, in bytes of the stream.
+        expansion : Expansion, optional
+            What to make of 1-byte items.
 
         Returns
         -------
         int
-            Bytes written, whole items: fewer than asked for when the stream has ended.
+            Bytes of the stream delivered, whole items: fewer than there is room for when it has ended.
         """
-        cdef size_t nbytes = out.shape[0]
-        cdef size_t done = 0
-        cdef uint8_t *dst = &out[0] if nbytes else NULL
+        cdef item_rule rule = make_rule(item_nbytes, expansion)
+        cdef size_t nbytes = <size_t>out.shape[0] // rule.result_nbytes * item_nbytes
+        cdef size_t done = start, n
+        cdef size_t in_place = min(self.delivered_in_place, start)
+        cdef bint as_it_is = item_nbytes == 1 and rule.table == NULL
+        cdef uint8_t *dst = &out[0] if out.shape[0] else NULL
 
         while done < nbytes:
             if self.end - self.begin >= item_nbytes:
                 with nogil:
-                    done += self.take(dst + done, nbytes - done, item_nbytes)
-            elif item_nbytes == 1 and done >= WINDOW_NBYTES:
+                    n = self.take(&rule, dst + done // item_nbytes * rule.result_nbytes, nbytes - done)
+                done += n
+                if n == 0 or (rule.marked != NULL and self.begin != self.end and done < nbytes):
+                    raise expansion.refusal(self.scratch[self.begin])
+            elif as_it_is and done - start + in_place >= WINDOW_NBYTES:
                 done = self.read_direct(dst, done, nbytes)
                 break
             elif not self.fill(nbytes - done):
                 break
-        return done
+        self.delivered_in_place = done - start + in_place if as_it_is else 0
+        return done - start
 
     def skip_member(self):
         """Decode and drop the rest of the current member, for the sake of its checks.
@@ -286,8 +399,6 @@ cdef class GzipDecoder:
         bool
             Whether the member ended; False when the source ended before it.
         """
-        cdef fi_io io
-        cdef fi_status status
         cdef uint64_t nmembers = self.state.nmembers
 
         if fi_gunzip_may_end(&self.state):
@@ -304,6 +415,302 @@ cdef class GzipDecoder:
             if not self.fill(1):
                 return True
         return False
+
+
+class BlockStart(NamedTuple):
+    """Where a block may start: at its first bit or, for a stored block, at its field LEN."""
+
+    bit: int
+    stored: bool
+
+
+cdef class Speculation:
+    """Data decoded from a guessed block start, before the window that it refers to is known.
+
+    Memory is taken once; the object can serve one guess after another.
+
+    Parameters
+    ----------
+    capacity : int
+        Most symbols of one guess.
+    """
+
+    cdef fi_inflate state
+    cdef fi_marker_table table     # 64-byte alignment would be best, and is what malloc mostly gives
+    cdef uint16_t *history         # a window of markers, and behind it the symbols
+    cdef uint16_t *symbols
+    cdef size_t capacity
+    cdef const uint8_t[::1] data
+    cdef fi_block_start block
+    cdef Py_ssize_t stopped_at     # position in data
+    cdef readonly size_t nsymbols
+
+    def __cinit__(self, size_t capacity):
+        self.capacity = capacity
+        self.history = <uint16_t *>PyMem_Malloc((WINDOW_NBYTES + capacity) * sizeof(uint16_t))
+        if self.history == NULL:
+            raise MemoryError
+        self.symbols = self.history + WINDOW_NBYTES
+        fi_markers_fill_window(self.history)
+
+    def __dealloc__(self):
+        PyMem_Free(self.history)
+
+    def find(self, const uint8_t[::1] data not None, uint64_t begin, uint64_t end):
+        """Look for a block that starts at or after bit ``begin`` and before bit ``end``.
+
+        Returns
+        -------
+        BlockStart or None
+            The first candidate, from which `decode` then starts.
+        """
+        cdef bint found
+        cdef const uint8_t *p = &data[0] if data.shape[0] else NULL
+        cdef size_t nbytes = data.shape[0]
+
+        self.data = data
+        self.nsymbols = 0
+        with nogil:
+            found = fi_find_block(p, nbytes, begin, end, &self.block)
+        return BlockStart(self.block.bit, self.block.stored) if found else None
+
+    def decode(self, Py_ssize_t end):
+        """Decode from the candidate to the first block boundary at or past byte ``end``.
+
+        Returns
+        -------
+        bool
+            False if the guess turned out to be wrong, or the data to be damaged. Decoding may stop earlier:
+            when the capacity is exhausted, or the member or the data end.
+        """
+        cdef fi_io io
+        cdef fi_status status
+        cdef const uint8_t *data = &self.data[0]
+        cdef const uint8_t *data_end = data + self.data.shape[0]
+        cdef unsigned int nbits = self.block.bit & 7
+
+        fi_inflate_init(&self.state)
+        self.state.total_out = WINDOW_NBYTES  # as if: the markers are there
+        io.in_next = data + self.block.bit // 8
+        if self.block.stored:
+            self.state.phase = FI_PHASE_STORED_LENGTH
+        elif nbits:
+            self.state.bitbuf = io.in_next[0] >> nbits
+            self.state.bitcount = 8 - nbits
+            io.in_next += 1
+        io.out_next = <uint8_t *>self.symbols
+        io.out_end = <uint8_t *>(self.symbols + self.capacity)
+        io.pause_at = data + end
+        while True:
+            io.in_end = io.in_next + min(data_end - io.in_next, CALL_IN_NBYTES)
+            io.out_stop = min(io.out_end, io.out_next + CALL_OUT_NBYTES)
+            with nogil:
+                status = fi_inflate_run_markers(&self.state, &io)
+            PyErr_CheckSignals()
+            if status == FI_NEED_INPUT and io.in_next != data_end:
+                continue
+            if status == FI_OUTPUT_FULL and io.out_next != io.out_end:
+                continue
+            break
+        self.nsymbols = <uint16_t *>io.out_next - self.symbols
+        self.stopped_at = io.in_next - data
+        return status <= FI_BLOCK_BOUNDARY
+
+
+cdef class Resolution:
+    """The bytes of a speculation from some symbol on, once `FrontDecoder.adopt` has set the window.
+
+    Attributes
+    ----------
+    crc : int
+        CRC-32 of what has been read.
+    """
+
+    cdef Speculation guess
+    cdef size_t pos
+    cdef readonly uint32_t crc
+
+    def __cinit__(self, Speculation guess not None, size_t begin):
+        self.guess = guess
+        self.pos = begin
+
+    def read_into(
+        self,
+        uint8_t[::1] out not None,
+        unsigned int item_nbytes=1,
+        size_t start=0,
+        Expansion expansion=None,
+    ):
+        """Fill ``out``, as `GzipDecoder.read_into` does."""
+        cdef item_rule rule = make_rule(item_nbytes, expansion)
+        cdef size_t nbytes = <size_t>out.shape[0] // rule.result_nbytes * item_nbytes - start
+        cdef size_t done = 0, n = 0, delivered = 0
+        cdef bint as_it_is = item_nbytes == 1 and rule.table == NULL
+        cdef uint8_t *dst = &out[0] + start // item_nbytes * rule.result_nbytes if nbytes else NULL
+        cdef uint8_t *bytes_at = dst
+        cdef uint8_t *scratch = NULL
+
+        nbytes = min(nbytes, self.guess.nsymbols - self.pos)
+        nbytes -= nbytes % item_nbytes
+        if not as_it_is:
+            scratch = bytes_at = <uint8_t *>PyMem_Malloc(WINDOW_NBYTES)
+            if scratch == NULL:
+                raise MemoryError
+        try:
+            with nogil:
+                while done < nbytes and delivered == n:
+                    n = min(nbytes - done, WINDOW_NBYTES)
+                    if as_it_is:
+                        bytes_at = dst + done
+                    fi_markers_resolve(&self.guess.table, bytes_at, self.guess.symbols + self.pos, n)
+                    self.crc = fi_crc32(self.crc, bytes_at, n)
+                    delivered = n
+                    if not as_it_is:
+                        delivered = deliver(&rule, dst + done // item_nbytes * rule.result_nbytes, scratch, n)
+                    done += n
+                    self.pos += n
+            if delivered != n:
+                raise expansion.refusal(scratch[delivered])
+        finally:
+            PyMem_Free(scratch)
+        return done
+
+
+class DataPiece(NamedTuple):
+    """The checksum of some data."""
+
+    crc: int
+    nbytes: int
+
+
+class MemberEnd(NamedTuple):
+    """What the footer of a gzip member says of its data."""
+
+    crc: int
+    isize: int
+
+
+cdef class FrontDecoder(GzipDecoder):
+    """The decoder at the front of a parallel load.
+
+    It decodes as `GzipDecoder` does, up to a block boundary where it is told to pause. There it can adopt a
+    speculation that began at just this boundary, and go on behind it. Checksums are not compared here, since those
+    of adopted data are computed elsewhere and later: `pieces` has what is needed.
+
+    Attributes
+    ----------
+    pieces : list of tuple
+        In order `DataPiece` for what was decoded here, the notes of what was adopted, and `MemberEnd`.
+    """
+
+    cdef readonly list pieces
+    cdef uint64_t noted            # of total_out: bytes of the member that pieces has
+
+    def __init__(self, source, *, bint verify=True):
+        self.pieces = []
+        self.state.checks = FI_CHECKS_COMPUTED if verify else FI_CHECKS_IGNORED
+
+    cdef int note_data(self) except -1:
+        if self.state.inflate.total_out != self.noted:
+            self.pieces.append(DataPiece(self.state.crc, self.state.inflate.total_out - self.noted))
+            self.noted = self.state.inflate.total_out
+            self.state.crc = 0
+        return 0
+
+    cdef int member_ended(self) except -1:
+        self.note_data()
+        self.pieces.append(MemberEnd(self.state.footer_crc, self.state.footer_isize))
+        self.noted = 0
+        return 0
+
+    @property
+    def pause_at(self):
+        """Byte of the input at or after which to pause at the next block boundary; negative for none."""
+        return self.pause_pos
+
+    @pause_at.setter
+    def pause_at(self, Py_ssize_t position):
+        self.pause_pos = position
+
+    @property
+    def nbytes_taken(self):
+        """Bytes of the input taken so far; may be asked by other threads while this one decodes."""
+        return self.consumed + self.chunk_pos
+
+    @property
+    def position(self):
+        """Bits of the input decoded so far."""
+        return fi_inflate_bit_position(&self.state.inflate, self.consumed + self.chunk_pos)
+
+    @property
+    def at_block_boundary(self):
+        """Whether a block header comes next."""
+        return self.state.phase == FI_GUNZIP_BODY and self.state.inflate.phase == FI_PHASE_BLOCK_HEADER
+
+    @property
+    def pending(self):
+        """Bytes decoded but not delivered, at most a part of an item after `read_into`."""
+        return self.scratch[self.begin:self.end]
+
+    def stands_before(self, start not None):
+        """Whether the block that comes next is the one that starts at this `BlockStart`."""
+        cdef uint64_t here = self.position
+        cdef uint64_t bit = start.bit
+        cdef uint64_t header
+
+        if not self.at_block_boundary:
+            return False
+        if not start.stored:
+            return here == bit
+        # BFINAL 0, BTYPE 00, and the padding that leads to LEN (RFC 1951, section 3.2.4)
+        if (here + 3 + 7) // 8 * 8 != bit:
+            return False
+        header = self.chunk[here // 8] | <uint64_t>self.chunk[here // 8 + 1] << 8
+        return header >> (here & 7) & 7 == 0
+
+    def adopt(self, Speculation guess not None, size_t undelivered, note):
+        """Go on behind a speculation that began just here.
+
+        Parameters
+        ----------
+        guess : Speculation
+        undelivered : int
+            How many of its last bytes belong to an item that is not complete, and are delivered here.
+        note : object
+            What to add to `pieces` in its place.
+
+        Returns
+        -------
+        bool
+            False if the speculation refers to bytes before the start of the member; then the data is damaged.
+        """
+        cdef uint64_t member_nbytes = self.state.inflate.total_out
+        cdef size_t n = guess.nsymbols
+        cdef size_t tail = min(n, WINDOW_NBYTES)
+        cdef size_t kept
+
+        if member_nbytes < WINDOW_NBYTES:
+            if fi_markers_lowest(guess.symbols, n) < WINDOW_NBYTES - member_nbytes:
+                return False
+        if self.end < WINDOW_NBYTES:
+            # Early in the stream: what lies before it is never referred to, but must be there.
+            memmove(self.scratch + WINDOW_NBYTES - self.end, self.scratch, self.end)
+            memset(self.scratch, 0, WINDOW_NBYTES - self.end)
+            self.end = WINDOW_NBYTES
+        self.note_data()
+        self.pieces.append(note)
+        with nogil:
+            fi_markers_set_window(&guess.table, self.scratch + self.end - WINDOW_NBYTES)
+            kept = WINDOW_NBYTES - tail
+            memmove(self.scratch, self.scratch + self.end - kept, kept)
+            fi_markers_resolve(&guess.table, self.scratch + kept, guess.symbols + n - tail, tail)
+        self.end = WINDOW_NBYTES
+        self.begin = self.end - undelivered
+        self.delivered_in_place = 0
+        self.state.inflate = guess.state
+        self.state.inflate.total_out = self.noted = member_nbytes + n
+        self.chunk_pos = guess.stopped_at
+        return True
 
 
 cdef class _Block:
@@ -333,7 +740,7 @@ cdef class _Inflation:
         self.state = <fi_gunzip *>PyMem_Malloc(sizeof(fi_gunzip))
         if self.state == NULL:
             raise MemoryError
-        fi_gunzip_init(self.state, verify)
+        fi_gunzip_init(self.state, FI_CHECKS_COMPARED if verify else FI_CHECKS_IGNORED)
         self.gzip = gzip
 
     def __dealloc__(self):
@@ -425,6 +832,7 @@ def inflate(
             io.out_next = block_out.data + history
         io.out_stop = io.out_next + min(room, out_step)
         io.out_end = io.out_next + room
+        io.pause_at = NULL
 
         status = inflation.run(&io)
         pos += fed - (io.in_end - io.in_next)
@@ -442,7 +850,7 @@ def inflate(
                 history = WINDOW_NBYTES
         total += made
 
-        if status > FI_OUTPUT_FULL:
+        if status > FI_BLOCK_BOUNDARY:
             raise verdict(status, inflation.state, "<data>", pos)
         if status == FI_OUTPUT_FULL and room == 0:
             raise IdxError(f"<data>: expected at most {max_nbytes} bytes of output, found more; raise max_nbytes")

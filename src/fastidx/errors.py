@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = [
     "ChecksumError",
+    "ConversionError",
     "CorruptError",
     "HeaderError",
     "IdxError",
@@ -54,6 +55,10 @@ class TruncatedError(IdxError, EOFError):
 
 class TrailingDataError(IdxError):
     """Bytes follow where the data should have ended."""
+
+
+class ConversionError(IdxError):
+    """The file holds a value that the type asked for cannot hold."""
 
 
 class UnsupportedDTypeError(IdxError, TypeError):

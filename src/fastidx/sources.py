@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from ._kernel import GzipDecoder, swap
+from ._kernel import Expansion, GzipDecoder, convert
+from .destination import Bytes1D
+from .threads import run_all
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -24,8 +26,6 @@ _CHUNK_NBYTES = 256 * 1024
 _PEEK_NBYTES = 4096
 
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
-
-Bytes1D: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 
 class BinaryReader(Protocol):
@@ -49,7 +49,7 @@ class BytesSource:
                 "copy it first (bytes(data))"
             )
         self.name = name
-        self._rest = view.cast("B") if view.nbytes else memoryview(b"")
+        self._all = self._rest = view.cast("B") if view.nbytes else memoryview(b"")
         self.nbytes: int | None = view.nbytes
 
     def peek(self) -> bytes:
@@ -68,12 +68,16 @@ class BytesSource:
         self._rest = self._rest[n:]
         return n
 
+    def read_all(self, threads: int) -> memoryview:  # noqa: ARG002 - nothing is to be read
+        """Return the whole content, whatever has been taken before."""
+        return self._all
+
     def rewind(self) -> None:
         """Do nothing: reading has no effect on the object."""
 
     def close(self) -> None:
         """Let go of the object."""
-        self._rest = memoryview(b"")
+        self._all = self._rest = memoryview(b"")
 
 
 class FileSource:
@@ -142,6 +146,28 @@ class FileSource:
             done += n
         return done
 
+    def read_all(self, threads: int) -> memoryview:
+        """Return the whole content, whatever has been taken before; for files that can seek."""
+        self.rewind()
+        self._start = self._stop = 0
+        data = np.empty(self.nbytes or 0, np.uint8).data
+        if not self._owned or not hasattr(os, "preadv"):
+            return data[: self.read_into(data)]
+        # With several threads because touching new memory takes longer than copying to it.
+        step = max(_CHUNK_NBYTES, -(-len(data) // threads))
+        parts = range(0, len(data), step)
+        done = run_all(lambda pos: self._read_at(pos, data[pos : pos + step]), parts, threads)
+        return data[: sum(done)] if all(n == step for n in done[:-1]) else data[: done[0]]
+
+    def _read_at(self, pos: int, out: memoryview) -> int:
+        done = 0
+        while done < len(out):
+            n = os.preadv(self._file.fileno(), [out[done:]], pos + done)
+            if n == 0:
+                break
+            done += n
+        return done
+
     def rewind(self) -> None:
         """Put the file back to where it was, if it can seek."""
         if self._begin is not None:
@@ -169,7 +195,7 @@ def open_source(source: Source) -> BytesSource | FileSource:
         If the path cannot be opened.
     """
     if isinstance(source, (str, os.PathLike)):
-        return FileSource(io.FileIO(os.fspath(source)), str(source), owned=True)
+        return FileSource(io.FileIO(os.fspath(source)), os.fsdecode(source), owned=True)
     if hasattr(source, "readinto") or hasattr(source, "read"):
         # An mmap is both a buffer and a file; like any file it is read from its position.
         if isinstance(source, io.TextIOBase):
@@ -217,22 +243,37 @@ class PlainDecoder:
 
     def __init__(self, source: BytesSource | FileSource) -> None:
         self._source = source
+        self._part = b""  # of an item that the source does not complete
 
-    def read_into(self, out: Bytes1D, item_nbytes: int = 1) -> int:
-        """Fill ``out`` with items in native byte order; returns the bytes of whole items."""
-        if item_nbytes == 1:
-            return self._source.read_into(out.data)
-        piece = memoryview(bytearray(min(_CHUNK_NBYTES, len(out))))
+    def read_into(
+        self,
+        out: Bytes1D,
+        item_nbytes: int = 1,
+        start: int = 0,
+        expansion: Expansion | None = None,
+    ) -> int:
+        """Fill ``out`` with items; see `fastidx._kernel.GzipDecoder.read_into`."""
+        if item_nbytes == 1 and expansion is None:
+            view = out.data[start:]
+            left = min(len(self._part), len(view))
+            view[:left], self._part = self._part[:left], self._part[left:]
+            return left + self._source.read_into(view[left:])
+        width = item_nbytes if expansion is None else expansion.entry_nbytes
+        nitems = len(out) // width - start // item_nbytes
+        out = out[start // item_nbytes * width :]
+        piece = memoryview(bytearray(min(_CHUNK_NBYTES, nitems * item_nbytes)))
         done = 0
-        while done < len(out):
-            wanted = min(len(piece), len(out) - done)
-            n = self._source.read_into(piece[:wanted])
-            n -= n % item_nbytes
-            swap(out[done : done + n], piece[:n], item_nbytes)
+        while done < nitems:
+            wanted = min(len(piece) // item_nbytes, nitems - done)
+            nbytes = self._source.read_into(piece[: wanted * item_nbytes])
+            n = nbytes // item_nbytes
+            self._part = bytes(piece[n * item_nbytes : nbytes])
+            results = out[done * width : (done + n) * width]
+            convert(results, piece[: n * item_nbytes], item_nbytes, expansion)
             done += n
             if n < wanted:
                 break
-        return done
+        return done * item_nbytes
 
     def skip_member(self) -> bool:
         """Do nothing: there are no members, hence no checks."""
@@ -250,6 +291,6 @@ def open_decoder(
     source: BytesSource | FileSource, *, verify: bool = True, read_ahead: bool = True
 ) -> tuple[Decoder, str | None]:
     """Return the decoder for what the source's first bytes are, and the compression's name."""
-    if source.peek().startswith(_GZIP_MAGIC):
+    if (start := source.peek()[:2]) and _GZIP_MAGIC.startswith(start):
         return GzipDecoder(source, verify=verify, read_ahead=read_ahead), "gzip"
     return PlainDecoder(source), None

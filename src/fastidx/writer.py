@@ -15,20 +15,24 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, TypeAlias, c
 import numpy as np
 
 from .header import IdxHeader, header_for
+from .threads import available_threads, check_threads, run_all
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import ArrayLike
 
     class _Writable(Protocol):
         def write(self, data: bytes, /) -> object: ...
 
 
-Compression: TypeAlias = Literal["infer", "gzip"] | None
+Compression: TypeAlias = Literal["infer", "gzip", "bgzf"] | None
 
 # Large enough that a slice costs more than the Python around it, small enough to stay in cache.
 _SLICE_NBYTES = 1 << 20
+
+# Data per member of a BGZF file: so little less than 64 KiB that even what does not compress fits
+# with its framing into the 16 bits that a member's length has.
+_BGZF_DATA_NBYTES = 0xFF00
+_BGZF_TASK_NBYTES = 16 * _BGZF_DATA_NBYTES
 
 
 def save(
@@ -37,6 +41,7 @@ def save(
     *,
     compression: Compression = "infer",
     level: int = 6,
+    threads: int | None = None,
 ) -> None:
     """Save an array as an IDX file, plain or gzipped.
 
@@ -53,10 +58,16 @@ def save(
         Of one of IDX's types (uint8, int8, int16, int32, float32, float64), in any byte order and
         memory layout, with any number of dimensions, zero-length ones included. It is converted
         to big-endian in slices of 1 MiB, so that memory-mapped arrays may be larger than memory.
-    compression : {"infer", "gzip", None}
-        ``"infer"`` compresses if ``target`` is a path that ends in ``.gz``.
+    compression : {"infer", "gzip", "bgzf", None}
+        ``"infer"`` means ``"gzip"`` if ``target`` is a path that ends in ``.gz``, else None.
+        ``"bgzf"`` writes gzip too, for every tool that reads it, but as independent members of
+        64 KiB that say how long they are: it is compressed, and later loaded, on all cores, and
+        can be read from the middle. Such a file is some percent larger.
     level : int
         Of the compression, from 0 (none) to 9 (smallest), as in `zlib.compressobj`.
+    threads : int, optional
+        How many threads compress where they can (``"bgzf"``); by default as many as there are
+        CPUs. The bytes written do not depend on it.
 
     Raises
     ------
@@ -66,7 +77,7 @@ def save(
     HeaderError
         If a dimension does not fit into 32 bits.
     ValueError
-        If ``compression`` or ``level`` is none of the above.
+        If ``compression``, ``level`` or ``threads`` is none of the above.
     OSError
         If the file cannot be written.
 
@@ -74,6 +85,8 @@ def save(
     -----
     A gzip header holds neither a name, nor a time, nor the operating system (RFC 1952, section
     2.3.1), so that with one version of zlib the same array always gives the same bytes.
+
+    BGZF is described in section 4.1 of the SAM/BAM format specification.
 
     Examples
     --------
@@ -85,6 +98,8 @@ def save(
     '00000e02 00000001 00000002 3ff80000 00000000 40040000 00000000'
     """
     _check_options(compression, level)
+    if threads is not None:
+        check_threads(threads)
     path = _path_of(target)
     name = path if path is not None else str(getattr(target, "name", "<file object>"))
     values = np.asarray(array)
@@ -94,6 +109,8 @@ def save(
     named_gz = path is not None and path.lower().endswith(".gz")
     if compression == "gzip" or (compression == "infer" and named_gz):
         parts = _gzip(parts, level)
+    elif compression == "bgzf":
+        parts = _bgzf(parts, level, available_threads() if threads is None else threads)
     if path is None:
         _write_all(cast("_Writable", target), parts)
     else:
@@ -102,9 +119,9 @@ def save(
 
 
 def _check_options(compression: object, level: int) -> None:
-    if compression not in ("infer", "gzip", None):
+    if compression not in ("infer", "gzip", "bgzf", None):
         raise ValueError(
-            f"compression: expected 'infer', 'gzip' or None (plain), found {compression!r}"
+            f"compression: expected 'infer', 'gzip', 'bgzf' or None (plain), found {compression!r}"
         )
     if not 0 <= operator.index(level) <= 9:
         raise ValueError(f"level: expected an integer from 0 to 9, found {level}")
@@ -139,9 +156,7 @@ def _file_parts(array: np.ndarray[Any, Any], header: IdxHeader) -> Iterator[byte
 
 def _gzip(parts: Iterable[bytes], level: int) -> Iterator[bytes]:
     """Yield the bytes of one gzip member (RFC 1952)."""
-    # Section 2.3: magic, CM 8 (DEFLATE), no flags, no MTIME, XFL by the level, OS 255 (unknown).
-    extra_flags = {9: 2, 1: 4}.get(level, 0)
-    yield b"\x1f\x8b\x08\x00" + bytes(4) + bytes([extra_flags, 255])
+    yield _gzip_header(level)
     compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     crc = nbytes = 0
     for part in parts:
@@ -150,6 +165,54 @@ def _gzip(parts: Iterable[bytes], level: int) -> Iterator[bytes]:
         yield compressor.compress(part)
     yield compressor.flush()
     yield struct.pack("<II", crc, nbytes & 0xFFFFFFFF)
+
+
+def _gzip_header(level: int, flags: int = 0) -> bytes:
+    # Section 2.3: magic, CM 8 (DEFLATE), FLG, no MTIME, XFL by the level, OS 255 (unknown).
+    extra_flags = {9: 2, 1: 4}.get(level, 0)
+    return bytes([0x1F, 0x8B, 8, flags, 0, 0, 0, 0, extra_flags, 255])
+
+
+def _bgzf(parts: Iterable[bytes], level: int, threads: int) -> Iterator[bytes]:
+    """Yield the bytes of a BGZF file, compressing a few MiB at a time with several threads."""
+
+    def compress(pieces: list[memoryview]) -> bytes:
+        return b"".join(_bgzf_member(piece, level) for piece in pieces)
+
+    batch: list[list[memoryview]] = []
+    for block in _blocks(parts, _BGZF_TASK_NBYTES):
+        view = memoryview(block)
+        batch.append(
+            [view[i : i + _BGZF_DATA_NBYTES] for i in range(0, len(view), _BGZF_DATA_NBYTES)]
+        )
+        if len(batch) == threads:
+            yield from run_all(compress, batch, threads)
+            batch = []
+    yield from run_all(compress, batch, threads)
+    yield _bgzf_member(memoryview(b""), level)  # the mark by which a whole file is known
+
+
+def _bgzf_member(data: memoryview, level: int) -> bytes:
+    compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    body = compressor.compress(data) + compressor.flush()
+    header = _gzip_header(level, flags=4)  # FEXTRA
+    nbytes = len(header) + 8 + len(body) + 8
+    # XLEN, and the one subfield: "BC", its length, and the member's whole length less one.
+    extra = struct.pack("<H2sHH", 6, b"BC", 2, nbytes - 1)
+    return header + extra + body + struct.pack("<II", zlib.crc32(data), len(data))
+
+
+def _blocks(parts: Iterable[bytes], nbytes: int) -> Iterator[bytes]:
+    """Yield the same bytes in blocks of one size, the last of which may be smaller."""
+    rest = bytearray()
+    for part in parts:
+        rest += part
+        whole = len(rest) - len(rest) % nbytes
+        for begin in range(0, whole, nbytes):
+            yield bytes(rest[begin : begin + nbytes])
+        del rest[:whole]
+    if rest:
+        yield bytes(rest)
 
 
 def _write_all(file: _Writable, parts: Iterable[bytes]) -> None:
@@ -170,50 +233,48 @@ def _replacement(name: str) -> Iterator[BinaryIO]:
     """Give a file to write to, which takes the place of ``name`` if all goes well."""
     path, mode = _replaceable(name)
     if path is None:
-        with open(name, "wb") as file:  # noqa: PTH123 - pathlib costs an import
+        with open(name, "wb") as file:
             yield file
         return
     # In the same folder, since only within one file system is a replacement one step; and with
     # a name of its own, since one derived from the target's could be too long.
-    temporary = path.with_name(f".fastidx-{os.urandom(8).hex()}.tmp")
+    temporary = os.path.join(os.path.dirname(path), f".fastidx-{os.urandom(8).hex()}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with open(temporary, "xb") as file:
             if mode is not None:
-                temporary.chmod(mode)
+                os.chmod(temporary, mode)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        os.replace(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError) and error.filename in (None, os.fspath(temporary)):
+            os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename in (None, temporary):
             error.filename = name
         raise
 
 
-def _replaceable(name: str) -> tuple[Path | None, int | None]:
+def _replaceable(name: str) -> tuple[str | None, int | None]:
     """Return the file to replace and its permissions, None if there is none yet.
 
     Without a path to replace, the file is to be opened as it is: that is a pipe or a device, which
     a replacement would destroy, or a folder, where opening gives the natural error.
     """
-    from pathlib import Path  # here, since it would be a good part of the time to import fastidx
-
     try:
-        status = os.stat(name)  # noqa: PTH116 - a Path would drop a trailing slash
+        status = os.stat(name)
     except FileNotFoundError:
         if not name or name.endswith((os.sep, "/")):
             raise
-        return _without_link(Path(name)), None
+        return _without_link(name), None
     if not stat.S_ISREG(status.st_mode):
         return None, None
-    path = _without_link(Path(name))
+    path = _without_link(name)
     # A replacement needs no permission to write the old file; to be refused it is still natural.
     os.close(os.open(path, os.O_WRONLY))
     return path, stat.S_IMODE(status.st_mode)
 
 
-def _without_link(path: Path) -> Path:
+def _without_link(path: str) -> str:
     # Not for all: an absolute path can be out of reach where the relative one is not.
-    return path.resolve() if path.is_symlink() else path
+    return os.path.realpath(path) if os.path.islink(path) else path

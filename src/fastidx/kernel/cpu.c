@@ -71,8 +71,8 @@ static void detect(struct fi_cpu *cpu)
 		PCLMULQDQ = 1 << 1, SSSE3 = 1 << 9, SSE41 = 1 << 19,         /* leaf 1, ECX */
 		OSXSAVE = 1 << 27, AVX = 1 << 28,
 		BMI1 = 1 << 3, AVX2 = 1 << 5, BMI2 = 1 << 8,         /* leaf 7, EBX */
-		AVX512F = 1 << 16,
-		VPCLMULQDQ = 1 << 10,                                /* leaf 7, ECX */
+		AVX512F = 1 << 16, AVX512BW = 1 << 30,
+		AVX512_VBMI = 1 << 1, VPCLMULQDQ = 1 << 10,          /* leaf 7, ECX */
 		AVX512_BF16 = 1 << 5,                                /* leaf 7.1, EAX */
 		YMM_STATE = 1 << 1 | 1 << 2,                         /* XCR0, with XMM */
 		ZMM_STATE = YMM_STATE | 1 << 5 | 1 << 6 | 1 << 7,    /* XCR0, with masks */
@@ -86,11 +86,15 @@ static void detect(struct fi_cpu *cpu)
 	cpu->vpclmul = cpu->avx2 && cpu->pclmul && has_bits(leaf7.ecx, VPCLMULQDQ);
 	/*
 	 * The first generations with AVX-512 slow down, the whole core, for a while after each use;
-	 * a CRC must not do that to the decoder around it. None of them has both VPCLMULQDQ and
-	 * BF16 arithmetic; Zen 4, Sapphire Rapids and their successors do.
+	 * a CRC or a conversion must not do that to the decoder around it. None of them has both
+	 * VPCLMULQDQ or VBMI and BF16 arithmetic; Zen 4, Sapphire Rapids and their successors do.
 	 */
-	cpu->vpclmul_512 = cpu->vpclmul && has_bits(saved, ZMM_STATE) &&
-		has_bits(leaf7.ebx, AVX512F) && has_bits(leaf7_1.eax, AVX512_BF16);
+	const bool avx512 = has_bits(saved, ZMM_STATE) && has_bits(leaf7.ebx, AVX512F) &&
+		has_bits(leaf7_1.eax, AVX512_BF16);
+
+	cpu->vpclmul_512 = cpu->vpclmul && avx512;
+	cpu->vbmi_512 = avx512 && has_bits(leaf7.ebx, AVX512BW) &&
+		has_bits(leaf7.ecx, AVX512_VBMI);
 }
 
 #elif FI_ARM_VARIANTS

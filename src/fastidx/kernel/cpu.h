@@ -36,6 +36,7 @@ struct fi_cpu {
 	bool pclmul;      /* PCLMULQDQ (carry-less multiplication), SSSE3 and SSE4.1 */
 	bool vpclmul;     /* VPCLMULQDQ with AVX2, and all of pclmul */
 	bool vpclmul_512; /* the same with AVX-512F, where its use costs no clock speed */
+	bool vbmi_512;    /* AVX-512F, BW and VBMI, on the same condition */
 
 	/* arm64 */
 	bool arm_crc;     /* the CRC-32 instructions */

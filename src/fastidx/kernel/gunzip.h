@@ -21,10 +21,17 @@ enum fi_gunzip_phase {
 	FI_GUNZIP_FOOTER,
 };
 
+/* What becomes of CRC-32 and ISIZE. */
+enum fi_gunzip_checks {
+	FI_CHECKS_IGNORED = 0,
+	FI_CHECKS_COMPUTED,  /* crc is kept, footer_* are read; comparing them is the caller's */
+	FI_CHECKS_COMPARED,
+};
+
 struct fi_gunzip {
 	struct fi_inflate inflate;
 	enum fi_gunzip_phase phase;
-	bool verify;           /* compute and compare CRC-32 and ISIZE */
+	enum fi_gunzip_checks checks;
 	uint8_t flags;         /* FLG */
 	uint32_t nbytes_read;  /* of the multi-byte field in progress, */
 	uint64_t field;        /* and their value so far, little-endian */
@@ -34,7 +41,7 @@ struct fi_gunzip {
 	uint64_t nmembers;     /* complete members so far */
 };
 
-void fi_gunzip_init(struct fi_gunzip *g, bool verify);
+void fi_gunzip_init(struct fi_gunzip *g, enum fi_gunzip_checks checks);
 
 /*
  * As fi_inflate_run(), for members: FI_DONE at the end of each, after its footer has been checked. Call again

@@ -19,38 +19,9 @@
 #include "cpu.h"
 #include "match_copy.h"
 
-/* Derived in inflate_fastloop.h: two refills, the second of which reads 8 bytes; and two literals and a match. */
-#define FI_FAST_IN_MARGIN  (2 * 7 + 8)
-#define FI_FAST_OUT_MARGIN (3 + DEFLATE_MAX_MATCH_LEN + FI_COPY_OVERRUN)
-
-#define FI_FASTLOOP        decode_fast_portable
-#define FI_FASTLOOP_TARGET
-#define FI_COPY_MATCH      fi_copy_match_words
-#include "inflate_fastloop.h"
-#undef FI_FASTLOOP
-#undef FI_FASTLOOP_TARGET
-#undef FI_COPY_MATCH
-
-#if FI_X86_64 && FI_HAS_TARGET
-#  define FI_FASTLOOP        decode_fast_avx2
-#  define FI_FASTLOOP_TARGET FI_TARGET("avx2,bmi2")
-#  define FI_COPY_MATCH      fi_copy_match_shuffle
-#  include "inflate_fastloop.h"
-#endif
-
 static bool use_avx2(void)
 {
 	return fi_cpu()->avx2 && fi_cpu()->bmi2;
-}
-
-static enum fi_status decode_fast(struct fi_inflate *s, struct fi_io *io, const uint8_t *history,
-				  uint8_t *out_fast_end)
-{
-#if FI_X86_64 && FI_HAS_TARGET
-	if (use_avx2())
-		return decode_fast_avx2(s, io, history, out_fast_end);
-#endif
-	return decode_fast_portable(s, io, history, out_fast_end);
 }
 
 const char *fi_inflate_variant(void)
@@ -129,6 +100,13 @@ static size_t min_size(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+/* Whether the position, rounded down to a byte, is a block boundary at or past io->pause_at. */
+static bool at_pause(const struct fi_inflate *s, const struct fi_io *io)
+{
+	return s->phase == FI_PHASE_BLOCK_HEADER && io->pause_at != NULL &&
+		io->in_next - io->pause_at >= (ptrdiff_t)((s->bitcount + 7) / 8);
+}
+
 /* ---- Block headers, section 3.2.3 ------------------------------------------------------------- */
 
 static enum fi_status begin_fixed_block(struct fi_inflate *s)
@@ -194,29 +172,6 @@ static enum fi_status read_stored_length(struct fi_inflate *s, struct fi_io *io)
 	s->stored_left = len;
 	s->phase = FI_PHASE_STORED_DATA;
 	return FI_DONE;
-}
-
-static enum fi_status copy_stored_data(struct fi_inflate *s, struct fi_io *io)
-{
-	size_t n;
-
-	while (s->stored_left != 0 && s->bitcount != 0 && io->out_next != io->out_end) {
-		*io->out_next++ = (uint8_t)take_bits(s, 8);
-		s->stored_left--;
-	}
-	n = min_size(s->stored_left, (size_t)(io->out_end - io->out_next));
-	n = min_size(n, (size_t)(io->in_end - io->in_next));
-	if (n != 0) {
-		memcpy(io->out_next, io->in_next, n);
-		io->out_next += n;
-		io->in_next += n;
-		s->stored_left -= (unsigned)n;
-	}
-	if (s->stored_left == 0) {
-		end_block(s);
-		return FI_DONE;
-	}
-	return io->out_next == io->out_end ? FI_OUTPUT_FULL : FI_NEED_INPUT;
 }
 
 /* ---- Dynamic block headers, section 3.2.7 ----------------------------------------------------- */
@@ -328,6 +283,23 @@ static enum fi_status read_codeword_lens(struct fi_inflate *s, struct fi_io *io)
 	return status == FI_DONE ? build_dynamic_tables(s) : status;
 }
 
+/* Phases whose work does not depend on how output is represented. */
+static enum fi_status run_header_phase(struct fi_inflate *s, struct fi_io *io)
+{
+	switch (s->phase) {
+	case FI_PHASE_BLOCK_HEADER:
+		return read_block_header(s, io);
+	case FI_PHASE_STORED_LENGTH:
+		return read_stored_length(s, io);
+	case FI_PHASE_CODE_COUNTS:
+		return read_code_counts(s, io);
+	case FI_PHASE_PRECODE_LENS:
+		return read_precode_lens(s, io);
+	default:
+		return read_codeword_lens(s, io);
+	}
+}
+
 /* ---- Symbols, section 3.2.5 ------------------------------------------------------------------- */
 
 /*
@@ -356,115 +328,26 @@ static unsigned entry_value(fi_entry entry, uint64_t bits, unsigned nbits)
 	return FI_ENTRY_PAYLOAD(entry) + (unsigned)((bits >> (nbits - extra)) & ((1u << extra) - 1));
 }
 
-/* One symbol with every check. FI_DONE: it was taken, and s->phase says what follows. */
-static enum fi_status decode_symbol(struct fi_inflate *s, struct fi_io *io, const uint8_t *history)
-{
-	unsigned nbits, dist_nbits;
-	uint64_t dist_bits;
-	fi_entry entry, dist_entry;
+/* ---- Symbols as bytes, and as bytes or markers ------------------------------------------------ */
 
-	refill(s, io);
-	entry = look_up(s->litlen_table, FI_LITLEN_TABLE_BITS, s->bitbuf, &nbits);
-	if (nbits > s->bitcount)
-		return FI_NEED_INPUT;
-	if (entry & FI_ENTRY_LITERAL) {
-		if (io->out_next == io->out_end)
-			return FI_OUTPUT_FULL;
-		*io->out_next++ = (uint8_t)(entry >> 16);
-		drop_bits(s, nbits);
-		return FI_DONE;
-	}
-	if (entry & FI_ENTRY_EXCEPTIONAL) {
-		if (!(entry & FI_ENTRY_END_OF_BLOCK))
-			return FI_BAD_LITLEN_SYMBOL;
-		drop_bits(s, nbits);
-		end_block(s);
-		return FI_DONE;
-	}
+#define FI_SYMBOL     uint8_t
+#define FI_NAME(name) name##_bytes
+#include "inflate_symbols.h"
+#undef FI_SYMBOL
+#undef FI_NAME
 
-	dist_bits = s->bitbuf >> nbits;
-	dist_entry = look_up(s->dist_table, FI_DIST_TABLE_BITS, dist_bits, &dist_nbits);
-	if (nbits + dist_nbits > s->bitcount)
-		return FI_NEED_INPUT;
-	if (dist_entry & FI_ENTRY_EXCEPTIONAL)
-		return FI_BAD_DIST_SYMBOL;
-	s->match_left = entry_value(entry, s->bitbuf, nbits);
-	s->match_distance = entry_value(dist_entry, dist_bits, dist_nbits);
-	if (s->match_distance > (size_t)(io->out_next - history))
-		return FI_BAD_DISTANCE;
-	drop_bits(s, nbits + dist_nbits);
-	s->phase = FI_PHASE_MATCH;
-	return FI_DONE;
-}
-
-static enum fi_status copy_match(struct fi_inflate *s, struct fi_io *io)
-{
-	size_t n = min_size(s->match_left, (size_t)(io->out_end - io->out_next));
-	const uint8_t *src = io->out_next - s->match_distance;
-
-	s->match_left -= (unsigned)n;
-	while (n-- != 0)
-		*io->out_next++ = *src++;
-	if (s->match_left != 0)
-		return FI_OUTPUT_FULL;
-	s->phase = FI_PHASE_SYMBOLS;
-	return FI_DONE;
-}
-
-static enum fi_status decode_symbols(struct fi_inflate *s, struct fi_io *io, const uint8_t *history)
-{
-	if (io->in_end - io->in_next >= FI_FAST_IN_MARGIN && io->out_end - io->out_next > FI_FAST_OUT_MARGIN &&
-	    io->out_next < io->out_stop) {
-		uint8_t *const last = io->out_end - FI_FAST_OUT_MARGIN;
-		enum fi_status status = decode_fast(s, io, history, io->out_stop < last ? io->out_stop : last);
-
-		if (status == FI_DONE)
-			end_block(s);
-		if (status != FI_OUTPUT_FULL || io->out_next >= io->out_stop)
-			return status;
-	}
-	return decode_symbol(s, io, history);
-}
-
-/* ---- The machine ------------------------------------------------------------------------------ */
-
-static enum fi_status run_phase(struct fi_inflate *s, struct fi_io *io, const uint8_t *history)
-{
-	switch (s->phase) {
-	case FI_PHASE_BLOCK_HEADER:
-		return read_block_header(s, io);
-	case FI_PHASE_STORED_LENGTH:
-		return read_stored_length(s, io);
-	case FI_PHASE_STORED_DATA:
-		return copy_stored_data(s, io);
-	case FI_PHASE_CODE_COUNTS:
-		return read_code_counts(s, io);
-	case FI_PHASE_PRECODE_LENS:
-		return read_precode_lens(s, io);
-	case FI_PHASE_CODEWORD_LENS:
-		return read_codeword_lens(s, io);
-	case FI_PHASE_SYMBOLS:
-		return decode_symbols(s, io, history);
-	case FI_PHASE_MATCH:
-		return copy_match(s, io);
-	case FI_PHASE_END:
-		break;
-	}
-	return FI_DONE;
-}
+#define FI_SYMBOL     uint16_t
+#define FI_NAME(name) name##_markers
+#include "inflate_symbols.h"
+#undef FI_SYMBOL
+#undef FI_NAME
 
 enum fi_status fi_inflate_run(struct fi_inflate *s, struct fi_io *io)
 {
-	uint8_t *const out_begin = io->out_next;
-	const uint8_t *const history = out_begin - min_size((size_t)s->total_out, DEFLATE_WINDOW_NBYTES);
-	enum fi_status status;
+	return run_bytes(s, io);
+}
 
-	do {
-		status = run_phase(s, io, history);
-		if (status == FI_DONE && s->phase != FI_PHASE_END && io->out_next != out_begin &&
-		    io->out_next >= io->out_stop)
-			status = FI_OUTPUT_FULL;
-	} while (status == FI_DONE && s->phase != FI_PHASE_END);
-	s->total_out += (uint64_t)(io->out_next - out_begin);
-	return status;
+enum fi_status fi_inflate_run_markers(struct fi_inflate *s, struct fi_io *io)
+{
+	return run_markers(s, io);
 }

@@ -26,6 +26,7 @@ struct fi_io {
 	uint8_t *out_next;
 	uint8_t *out_stop;  /* out_next <= out_stop <= out_end */
 	uint8_t *out_end;
+	const uint8_t *pause_at; /* return at the first block boundary at or past this byte; NULL: do not */
 };
 
 enum fi_inflate_phase {
@@ -78,9 +79,22 @@ void fi_inflate_next_stream(struct fi_inflate *s);
 /*
  * Decodes until the final block has ended (FI_DONE), the input is used up (FI_NEED_INPUT), out_stop or
  * out_end is reached (FI_OUTPUT_FULL), or the input is found to be invalid. With no room at all, a
- * stream that only has to end still ends.
+ * stream that only has to end still ends. FI_BLOCK_BOUNDARY: io->pause_at is reached.
  */
 enum fi_status fi_inflate_run(struct fi_inflate *s, struct fi_io *io);
+
+/*
+ * The same for output of 16-bit symbols: out_next and its companions, still counted in bytes, point to
+ * uint16_t. Whatever the history holds is copied like any other symbol, so a history of numbered markers
+ * stands in for one that is not known yet (see markers.h).
+ */
+enum fi_status fi_inflate_run_markers(struct fi_inflate *s, struct fi_io *io);
+
+/* The position in bits within the input of which io->in_next points to byte in_pos. */
+static inline uint64_t fi_inflate_bit_position(const struct fi_inflate *s, uint64_t in_pos)
+{
+	return 8 * in_pos - s->bitcount;
+}
 
 /*
  * The next whole byte after the stream, for the container's framing: first from bitbuf, then from the input.

@@ -1,7 +1,8 @@
 /*
  * inflate_fastloop.h - THE loop: decodes the symbols of a block while no symbol can come near the end
- * of the input or of the output. A template: inflate.c includes it once per variant, with
+ * of the input or of the output. A template: inflate_symbols.h includes it once per variant, with
  *
+ *     FI_SYMBOL            the type of one decoded symbol
  *     FI_FASTLOOP          the name of the function
  *     FI_FASTLOOP_TARGET   its target attribute, or nothing
  *     FI_COPY_MATCH        how a match is copied (see match_copy.h)
@@ -27,20 +28,21 @@
  *     a length, through a subtable (4 + 5 bits more) or not >= 14, likewise; then refill
  *     a distance, 15 + 13 bits                              >= 28, likewise; then refill
  *
- * Bounds. A turn refills at most twice, each at most 7 bytes on, and reads 8 bytes from there:
- * FI_FAST_IN_MARGIN. It writes at most two literals and a match, and the copy may scribble
- * FI_COPY_OVERRUN bytes further: FI_FAST_OUT_MARGIN. Both are checked once a turn. What has to be checked
- * for each match is its distance.
+ * Bounds. A turn refills at most twice, and once more before the first turn, each time at most 7 bytes
+ * on, and the last refill reads 8 bytes from there: FI_FAST_IN_MARGIN. It writes at most two literals and a
+ * match, and the copy may scribble FI_COPY_OVERRUN symbols further: FI_FAST_OUT_MARGIN. Both are checked
+ * once a turn. What has to be checked for each match is its distance.
  *
  * Returns FI_DONE at the end of the block, FI_OUTPUT_FULL where one of the bounds is reached (the rest is
  * the checked loop's), or the verdict on an invalid symbol.
  */
 static FI_FASTLOOP_TARGET enum fi_status FI_FASTLOOP(struct fi_inflate *s, struct fi_io *io,
-						     const uint8_t *history, uint8_t *out_fast_end)
+						     const FI_SYMBOL *history,
+						     const FI_SYMBOL *out_fast_end)
 {
 	const uint8_t *in_next = io->in_next;
 	const uint8_t *const in_fast_end = io->in_end - FI_FAST_IN_MARGIN;
-	uint8_t *out_next = io->out_next;
+	FI_SYMBOL *out_next = (FI_SYMBOL *)io->out_next;
 	const fi_entry *const litlen_table = s->litlen_table;
 	const fi_entry *const dist_table = s->dist_table;
 	uint64_t bitbuf = s->bitbuf;
@@ -76,7 +78,7 @@ static FI_FASTLOOP_TARGET enum fi_status FI_FASTLOOP(struct fi_inflate *s, struc
 	entry = LOOK_UP_LITLEN();
 	do {
 		uint32_t length, distance;
-		uint8_t *match;
+		FI_SYMBOL *match;
 
 		STEP();
 		if (entry & FI_ENTRY_LITERAL) {
@@ -139,7 +141,7 @@ static FI_FASTLOOP_TARGET enum fi_status FI_FASTLOOP(struct fi_inflate *s, struc
 	s->bitbuf = LOW_BITS(bitbuf, bitcount);
 	s->bitcount = bitcount;
 	io->in_next = in_next;
-	io->out_next = out_next;
+	io->out_next = (uint8_t *)out_next;
 	return status;
 
 #undef REFILL

@@ -1,7 +1,7 @@
 /*
  * status.h - how a kernel call ends.
  *
- * The first three are the ordinary endings; everything from FI_BAD_BLOCK_TYPE on is a verdict on the
+ * The first four are the ordinary endings; everything from FI_BAD_BLOCK_TYPE on is a verdict on the
  * input. _kernel.pyx turns verdicts into exceptions in one function and nowhere else.
  */
 #ifndef FASTIDX_STATUS_H
@@ -11,6 +11,7 @@ enum fi_status {
 	FI_DONE = 0,          /* the stream ended as its format says it should */
 	FI_NEED_INPUT,        /* all input is consumed and the stream goes on */
 	FI_OUTPUT_FULL,       /* the room given is used up and the stream goes on */
+	FI_BLOCK_BOUNDARY,    /* where it was to pause, and the stream goes on */
 
 	/* DEFLATE (RFC 1951) */
 	FI_BAD_BLOCK_TYPE,    /* BTYPE 11 */

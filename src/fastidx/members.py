@@ -140,9 +140,13 @@ def _load_task(data: memoryview, name: str, items: Destination, task: _Task, ver
     first += items.read(decoder, first, stop)
     if first < stop:
         edge = np.empty(item, np.uint8)
-        done = decoder.read_into(edge)
+        begun = (task.data_end - header_nbytes) % item
         behind = GzipDecoder(BytesSource(data[task.end :], name), verify=False, read_ahead=False)
-        if first + item != stop or behind.read_into(edge[done:]) < item - done:
+        if (
+            first + item != stop
+            or decoder.read_into(edge) != begun
+            or behind.read_into(edge[begun:]) < item - begun
+        ):
             return False
         items.read(PlainDecoder(BytesSource(edge.data, name)), first, stop)
     return decoder.at_end() and not decoder.truncated

@@ -225,11 +225,17 @@ def _name_of(file: object) -> str:
 
 def _extent(file: Any) -> tuple[int, int] | tuple[None, None]:
     """Return a file's position and the bytes from there to its end; Nones if it cannot seek."""
+    if isinstance(file, io.BufferedIOBase) and not isinstance(
+        file, (io.BytesIO, io.BufferedReader, io.BufferedRandom)
+    ):
+        # A file that decompresses as it goes (GzipFile, ZipExtFile): its end is far away.
+        return None, None
     try:
         if not file.seekable():
             return None, None
         begin = int(file.tell())
-        end = int(file.seek(0, os.SEEK_END))
+        file.seek(0, os.SEEK_END)
+        end = int(file.tell())  # what seek() returns, many a wrapper swallows
         file.seek(begin)
     except (AttributeError, TypeError, ValueError, OSError):
         return None, None

@@ -1,0 +1,267 @@
+"""Parallel loads give the bytes, the errors and the messages of serial ones, whatever the file."""
+
+from __future__ import annotations
+
+import gzip
+import multiprocessing
+import threading
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastidx
+from deflate_writer import Deflate, flat_code, gzip_footer, gzip_header
+from fastidx import parallel, reference
+from fastidx.destination import Destination
+from fastidx.parallel import ParallelLoad
+
+THREADS = [2, 3, 5]
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files of some kilobytes be divided like large ones."""
+    monkeypatch.setattr(parallel, "_CHUNK_NBYTES", 16 * 1024)
+    monkeypatch.setattr(parallel, "_MIN_CHUNK_NBYTES", 2 * 1024)
+    monkeypatch.setattr(parallel, "_PART_NSYMBOLS", 20_000)
+    monkeypatch.setattr(parallel, "_CAPACITY", 300_000)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Any:
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+def digits(nbytes: int, seed: int = 0) -> bytes:
+    """Data that compresses as images do: runs, repeats from a row above, and noise."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, 256, (nbytes // 28 + 1, 28), np.uint8)
+    rows[rng.random(rows.shape) < 0.7] = 0
+    repeated = np.flatnonzero(rng.random(len(rows)) < 0.5)[1:]
+    rows[repeated] = rows[repeated - 1]
+    return rows.tobytes()[:nbytes]
+
+
+def idx(data: bytes, dtype: str = "u1") -> bytes:
+    array = np.frombuffer(
+        data[: len(data) // np.dtype(dtype).itemsize * np.dtype(dtype).itemsize], dtype
+    )
+    return reference.dumps(array)
+
+
+def stream(
+    data: bytes, level: int = 6, strategy: int = zlib.Z_DEFAULT_STRATEGY, mem: int = 8
+) -> bytes:
+    compressor = zlib.compressobj(level, zlib.DEFLATED, 31, mem, strategy)
+    return compressor.compress(data) + compressor.flush()
+
+
+def flushed(data: bytes, every: int, mode: int) -> bytes:
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 31)
+    pieces = [
+        compressor.compress(data[i : i + every]) + compressor.flush(mode)
+        for i in range(0, len(data), every)
+    ]
+    return b"".join(pieces) + compressor.flush()
+
+
+def one_block(data: bytes) -> bytes:
+    """One dynamic block of literals alone, however long."""
+    body = Deflate().dynamic([*data], flat_code(range(257), 257), final=True).getvalue()
+    return gzip_header() + body + gzip_footer(data)
+
+
+DATA = idx(digits(900_000))
+NOISE = idx(np.random.default_rng(1).integers(0, 256, 300_000, np.uint8).tobytes())
+
+FILES: dict[str, Callable[[], bytes]] = {
+    "ordinary": lambda: stream(DATA),
+    "fastest": lambda: stream(DATA, 1),
+    "best": lambda: stream(DATA, 9),
+    "small blocks": lambda: stream(DATA, 6, mem=1),
+    "literals only": lambda: stream(DATA, strategy=zlib.Z_HUFFMAN_ONLY),
+    "runs only": lambda: stream(DATA, strategy=zlib.Z_RLE),
+    "fixed blocks": lambda: stream(DATA, strategy=zlib.Z_FIXED),
+    "stored": lambda: stream(DATA, 0),
+    "noise, stored by choice": lambda: stream(NOISE),
+    "full flushes": lambda: flushed(DATA, 40_000, zlib.Z_FULL_FLUSH),
+    "sync flushes": lambda: flushed(DATA, 7_000, zlib.Z_SYNC_FLUSH),
+    "partial flushes": lambda: flushed(DATA, 30_000, zlib.Z_PARTIAL_FLUSH),
+    "hardly any entropy": lambda: stream(idx(bytes(40_000_000))),
+    "dense, then empty": lambda: stream(idx(digits(400_000) + bytes(9_000_000) + digits(400_000))),
+    "false starts, stored": lambda: stream(idx(stream(digits(700_000)) * 3), 0),
+    "false starts, compressed": lambda: stream(idx(stream(digits(700_000)) * 3)),
+    "two members": lambda: stream(DATA[:500_000]) + stream(DATA[500_000:]),
+    "an empty member and padding behind": lambda: stream(DATA) + stream(b"") + bytes(100),
+    "many tiny members": lambda: (
+        b"".join(gzip.compress(DATA[i : i + 97]) for i in range(0, 200_000, 97))
+        + gzip.compress(DATA[(200_000 + 96) // 97 * 97 :])
+    ),
+}
+for kind in ("i2", "i4", "f4", "f8"):
+    FILES[f"items of {kind}"] = partial(lambda kind: stream(idx(digits(900_001), kind)), kind)
+
+
+@pytest.fixture(scope="module", params=FILES)
+def content(request: pytest.FixtureRequest) -> bytes:
+    return FILES[request.param]()
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_bytes_are_those_of_a_serial_load(content: bytes, threads: int) -> None:
+    array = fastidx.load(content, threads=threads)
+    assert array.tobytes() == fastidx.load(content, threads=1).tobytes()
+    assert array.flags.writeable
+
+
+def test_one_giant_block() -> None:
+    content = one_block(idx(digits(200_000)))
+    assert np.array_equal(fastidx.load(content, threads=3), fastidx.load(content, threads=1))
+
+
+def outcome(content: bytes | bytearray, threads: int, **options: Any) -> Any:
+    try:
+        return fastidx.load(content, threads=threads, **options).tobytes()
+    except fastidx.IdxError as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_cut_files_fail_as_in_a_serial_load(content: bytes, strict: bool) -> None:
+    for nbytes in (1, 3, 8, 9, len(content) // 3, len(content) // 2 + 1):
+        cut = content[:-nbytes]
+        assert outcome(cut, 3, strict=strict) == outcome(cut, 1, strict=strict)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_damage_is_met_as_in_a_serial_load(
+    content: bytes, verify: bool, rng: np.random.Generator
+) -> None:
+    for _ in range(6):
+        damaged = bytearray(content)
+        damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+        assert outcome(damaged, 2, verify=verify) == outcome(damaged, 1, verify=verify)
+
+
+@pytest.mark.parametrize("extra", [b"junk", bytes(9), gzip.compress(b"more")])
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_follows_is_met_as_in_a_serial_load(extra: bytes, strict: bool) -> None:
+    content = stream(DATA) + extra
+    assert outcome(content, 3, strict=strict) == outcome(content, 1, strict=strict)
+
+
+def test_data_behind_the_array_is_met_as_in_a_serial_load() -> None:
+    content = stream(DATA + digits(100_000))
+    for strict in (True, False):
+        assert outcome(content, 3, strict=strict) == outcome(content, 1, strict=strict)
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    nbytes=st.integers(1, 400_000),
+    level=st.integers(0, 9),
+    mem=st.integers(1, 9),
+    strategy=st.sampled_from([0, 1, 2, 3, 4]),
+    dtype=st.sampled_from(["u1", "i2", "f4", "f8"]),
+    threads=st.sampled_from(THREADS),
+)
+def test_any_stream(
+    seed: int, nbytes: int, level: int, mem: int, strategy: int, dtype: str, threads: int
+) -> None:
+    content = stream(idx(digits(nbytes, seed), dtype), level, strategy, mem)
+    assert outcome(content, threads) == outcome(content, 1)
+
+
+def directly(content: bytes, threads: int = 2) -> tuple[ParallelLoad, np.ndarray[Any, Any]]:
+    header = fastidx.info(content)
+    items = np.empty(header.nbytes, np.uint8)
+    destination = Destination(header, None, items)
+    load = ParallelLoad(memoryview(content), "x", destination, threads=threads, verify=True)
+    assert load.run()
+    return load, items
+
+
+def test_speculation_is_what_decodes_much_of_it(data_dir: Path) -> None:
+    content = (data_dir / "t10k-images-idx3-ubyte.gz").read_bytes()
+    load, items = directly(content)
+    assert load.nadopted >= 3
+    assert np.array_equal(items, fastidx.load(content, threads=1).reshape(-1))
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_real_files(data_dir: Path, threads: int) -> None:
+    for path in sorted(data_dir.glob("*.gz")):
+        assert np.array_equal(fastidx.load(path, threads=threads), fastidx.load(path, threads=1))
+
+
+def test_memory_of_guesses_is_bounded() -> None:
+    load, _ = directly(FILES["dense, then empty"](), threads=3)
+    assert len(load._spare) <= parallel._GUESSES_PER_THREAD * 3
+
+
+def test_an_error_in_another_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("no room for a guess")
+
+    monkeypatch.setattr(ParallelLoad, "_take_spare", fail)
+    with pytest.raises(MemoryError, match="no room"):
+        fastidx.load(stream(DATA), threads=3)
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_meaningless_numbers_of_threads_are_refused(threads: int) -> None:
+    with pytest.raises(ValueError, match="threads"):
+        fastidx.load(stream(DATA), threads=threads)
+
+
+def test_threads_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    run = ParallelLoad.run
+
+    def noted_run(self: ParallelLoad) -> bool:
+        used.append(self._threads)
+        return run(self)
+
+    monkeypatch.setattr(ParallelLoad, "run", noted_run)
+    monkeypatch.setattr("fastidx.api._MIN_PARALLEL_NBYTES", 1000)
+    monkeypatch.setenv("FASTIDX_THREADS", "3")
+    fastidx.load(stream(DATA))
+    monkeypatch.setenv("FASTIDX_THREADS", "1")
+    fastidx.load(stream(DATA))
+    assert used == [3]
+    monkeypatch.setenv("FASTIDX_THREADS", "many")
+    with pytest.raises(ValueError, match=r"FASTIDX_THREADS.*'many'"):
+        fastidx.load(stream(DATA))
+
+
+def test_several_parallel_loads_at_once() -> None:
+    contents = [stream(idx(digits(500_000, seed))) for seed in range(6)]
+    expected = [fastidx.load(content, threads=1).tobytes() for content in contents]
+    with ThreadPoolExecutor(6) as pool:
+        loaded = list(pool.map(lambda content: fastidx.load(content, threads=3), contents * 3))
+    assert [array.tobytes() for array in loaded] == expected * 3
+
+
+def checksum(content: bytes) -> int:
+    return zlib.crc32(fastidx.load(content, threads=2))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_other_processes(method: str) -> None:
+    content = stream(DATA)
+    fastidx.load(content, threads=2)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        found = pool.map(checksum, [content] * 4)
+    assert found == [checksum(content)] * 4

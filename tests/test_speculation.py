@@ -1,0 +1,123 @@
+"""What speculation makes of a stream, stitched together in one thread, is the stream's data."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastidx._kernel import (
+    DataPiece,
+    FrontDecoder,
+    MemberEnd,
+    Resolution,
+    Speculation,
+    crc32_combine,
+)
+from fastidx.sources import BytesSource
+from test_parallel import digits, stream
+
+DATA = digits(400_000)
+NOISE = np.random.default_rng(3).integers(0, 256, 200_000, np.uint8).tobytes()
+
+
+def stitched(content: bytes, every: int, nbytes: int) -> tuple[bytes, list[Any], int]:
+    """Decode with a guess every so many bytes; return data, pieces and number of adoptions."""
+    front = FrontDecoder(BytesSource(content, "x"))
+    out = np.empty(nbytes, np.uint8)
+    pos = nadopted = 0
+    for begin in range(every, len(content), every):
+        guess = Speculation(300_000)
+        start = guess.find(content, 8 * begin, 8 * min(begin + every, len(content)))
+        if start is None or not guess.decode(min(begin + every, len(content))):
+            continue
+        front.pause_at = max(0, start.bit // 8 - 2)
+        pos += front.read_into(out, 1, pos)
+        while front.at_block_boundary and not front.stands_before(start):
+            if front.position >= start.bit:
+                break
+            front.pause_at = front.position // 8 + 1
+            pos += front.read_into(out, 1, pos)
+        if not front.stands_before(start):
+            continue
+        assert front.pending == b""
+        note = DataPiece(0, guess.nsymbols)
+        assert front.adopt(guess, 0, note)
+        resolution = Resolution(guess, 0)
+        assert resolution.read_into(out[pos : pos + guess.nsymbols]) == guess.nsymbols
+        front.pieces[-1] = DataPiece(resolution.crc, guess.nsymbols)
+        pos += guess.nsymbols
+        nadopted += 1
+    front.pause_at = -1
+    pos += front.read_into(out, 1, pos)
+    assert front.at_end()
+    return out[:pos].tobytes(), front.pieces, nadopted
+
+
+@pytest.mark.parametrize("every", [3_000, 10_007, 40_000])
+@pytest.mark.parametrize("level", [1, 6, 9])
+def test_dynamic_blocks(level: int, every: int) -> None:
+    data, _, nadopted = stitched(stream(DATA, level), every, len(DATA))
+    assert data == DATA
+    assert nadopted > 0
+
+
+@pytest.mark.parametrize("level", [0, 6])
+def test_stored_blocks(level: int) -> None:
+    data, _, nadopted = stitched(stream(NOISE, level), 30_000, len(NOISE))
+    assert data == NOISE
+    assert nadopted > 0
+
+
+def test_many_short_blocks() -> None:
+    data, _, nadopted = stitched(stream(DATA, mem=4), 2_000, len(DATA))
+    assert data == DATA
+    assert nadopted > 20
+
+
+def test_checksums_of_the_pieces_add_up() -> None:
+    data, pieces, nadopted = stitched(stream(DATA), 10_000, len(DATA))
+    *parts, end = pieces
+    crc = 0
+    for part in parts:
+        crc = crc32_combine(crc, part.crc, part.nbytes)
+    assert nadopted > 0
+    assert end == MemberEnd(zlib.crc32(data), len(data))
+    assert crc == end.crc
+    assert sum(part.nbytes for part in parts) == len(data)
+
+
+def test_reference_before_the_start_of_the_member_is_not_adopted() -> None:
+    # Blocks from the middle of one stream, put behind only three bytes of another.
+    whole = stream(DATA)
+    guess = Speculation(100_000)
+    start = guess.find(whole, 8 * 100, 8 * len(whole))
+    assert start is not None
+    assert guess.decode(start.bit // 8 + 1)
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 31)
+    head = compressor.compress(b"abc") + compressor.flush(zlib.Z_FULL_FLUSH)
+    bits = int.from_bytes(whole, "little") >> start.bit
+    content = head + bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+    guess = Speculation(100_000)
+    front = FrontDecoder(BytesSource(content, "x"))
+    front.pause_at = len(head) - 1
+    assert front.read_into(np.empty(100, np.uint8)) == 3
+    again = guess.find(content, 8 * len(head), 8 * len(content))
+    assert again is not None
+    assert front.stands_before(again)
+    assert guess.decode(len(head) + 1)
+    assert not front.adopt(guess, 0, None)
+
+
+def test_guess_stops_at_its_capacity_and_can_still_be_adopted() -> None:
+    data = digits(60_000) + bytes(3_000_000) + digits(60_000)
+    content = stream(data)
+    joined, _, nadopted = stitched(content, len(content) // 8, len(data))
+    assert joined == data
+    assert nadopted > 0
+
+
+def test_noise_holds_no_blocks() -> None:
+    assert Speculation(1000).find(NOISE, 0, 8 * len(NOISE)) is None

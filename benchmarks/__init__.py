@@ -1,0 +1,1 @@
+"""Benchmarks of fastidx against its peers; README.md says how to run them."""

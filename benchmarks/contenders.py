@@ -1,0 +1,275 @@
+"""Everything that turns an IDX file into an array here: fastidx and what it is compared with.
+
+Each contender is called the way its documentation says is fastest. The peers that only decompress
+are helped on: they are told the output's size (from the last four bytes of the gzip file) where
+they accept it, their result is viewed with `numpy.frombuffer` rather than copied, and it may stay
+read-only. Each call allocates its output anew, so all of them pay for fresh pages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import ctypes.util
+import functools
+import gzip
+import importlib
+import importlib.metadata
+import io
+import math
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+import fastidx
+from fastidx import reference
+from fastidx.sources import open_decoder, open_source
+
+Source: TypeAlias = Path | bytes
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_LIBRARIES = ("libdeflate.so.0", "libdeflate.so", "libdeflate.dylib", "libdeflate.dll")
+
+
+class MissingError(Exception):
+    """A contender is not installed; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to load a file."""
+
+    name: str
+    load: Callable[[Source], Array]
+    version: Callable[[], str]
+
+    def require(self) -> str:
+        """Return the version; raise `MissingError` when the contender is not installed."""
+        try:
+            return self.version()
+        except (ImportError, OSError) as error:
+            raise MissingError(f"{self.name}: {error}") from error
+
+
+def _content(source: Source) -> bytes:
+    return source.read_bytes() if isinstance(source, Path) else source
+
+
+def _tail(source: Source) -> bytes:
+    """Return the last bytes without reading the others."""
+    if isinstance(source, bytes):
+        return source[-4:]
+    with source.open("rb") as file:
+        file.seek(-4, os.SEEK_END)
+        return file.read()
+
+
+def _isize(data: bytes) -> int:
+    return int.from_bytes(data[-4:], "little")
+
+
+def _view(content: Any) -> Array:
+    """View decompressed IDX content as an array, big-endian as it is."""
+    code, ndim = content[2], content[3]
+    shape = struct.unpack_from(f">{ndim}I", content, 4)
+    dtype = np.dtype(_DTYPES[code])
+    return np.frombuffer(content, dtype, math.prod(shape), 4 + 4 * ndim).reshape(shape)
+
+
+def _native(content: Any) -> Array:
+    view = _view(content)
+    return view.astype(view.dtype.newbyteorder("="), copy=False)
+
+
+# --- fastidx and its reference ------------------------------------------------------------------
+
+
+def _fastidx(source: Source) -> Array:
+    return fastidx.load(source)
+
+
+def _fastidx_inflate(source: Source) -> Array:
+    """Decode as `fastidx.load` does, but leave the bytes as they are in the file."""
+    with contextlib.closing(open_source(source)) as opened:
+        decoder, _ = open_decoder(opened)
+        content: Any = np.empty(_isize(_tail(source)), np.uint8)
+        decoder.read_into(content)
+        if not decoder.at_end():  # which also checks the CRC-32
+            raise ValueError("the file goes on after the size that it ends with")
+    return _view(content)
+
+
+def _fastidx_version() -> str:
+    return fastidx.__version__
+
+
+# --- numpy and the standard library -------------------------------------------------------------
+
+
+def _gzip(source: Source) -> Array:
+    return _native(gzip.decompress(_content(source)))
+
+
+def _plain(source: Source) -> Array:
+    return _native(_content(source))
+
+
+def _fromfile(source: Source) -> Array:
+    assert isinstance(source, Path)
+    with source.open("rb") as file:
+        start = file.read(4)
+        shape = struct.unpack(f">{start[3]}I", file.read(4 * start[3]))
+        values = np.fromfile(file, _DTYPES[start[2]], math.prod(shape))
+    return values.reshape(shape)
+
+
+def _npy(source: Source) -> Array:
+    assert isinstance(source, Path)
+    array: Array = np.load(npy_twin(source))
+    return array
+
+
+def npy_twin(path: Path) -> Path:
+    """Return where the .npy file with the same array lies."""
+    return path.with_suffix(".npy")
+
+
+def _python_version() -> str:
+    import platform
+
+    return f"Python {platform.python_version()}"
+
+
+def _numpy_version() -> str:
+    return f"numpy {np.__version__}"
+
+
+# --- packages -----------------------------------------------------------------------------------
+
+
+def _package(module: str, distribution: str) -> Callable[[], str]:
+    def version() -> str:
+        importlib.import_module(module)
+        return importlib.metadata.version(distribution)
+
+    return version
+
+
+def _idx2numpy(source: Source) -> Array:
+    module = importlib.import_module("idx2numpy")
+    with gzip.open(source if isinstance(source, Path) else io.BytesIO(source)) as file:
+        array: Array = module.convert_from_file(file)
+    return array
+
+
+def _deflate(source: Source) -> Array:
+    data = _content(source)
+    return _native(importlib.import_module("deflate").gzip_decompress(data, _isize(data)))
+
+
+def _isal(source: Source) -> Array:
+    data = _content(source)
+    module = importlib.import_module("isal.isal_zlib")
+    return _native(module.decompress(data, wbits=31, bufsize=_isize(data)))
+
+
+def _zlib_ng(source: Source) -> Array:
+    data = _content(source)
+    module = importlib.import_module("zlib_ng.zlib_ng")
+    return _native(module.decompress(data, wbits=31, bufsize=_isize(data)))
+
+
+def _cramjam(source: Source) -> Array:
+    data = _content(source)
+    content = np.empty(_isize(data), np.uint8)
+    importlib.import_module("cramjam").gzip.decompress_into(data, content)
+    return _native(content)
+
+
+# --- the C library libdeflate, whole buffer to whole buffer -------------------------------------
+
+
+@functools.cache
+def _libdeflate() -> tuple[ctypes.CDLL, int, str]:
+    """Return the library, a decompressor and the name the library was found under."""
+    named = os.environ.get("LIBDEFLATE")
+    found = ctypes.util.find_library("deflate")
+    candidates = [named] if named else [name for name in (found, *_LIBRARIES) if name]
+    for name in candidates:
+        try:
+            library = ctypes.CDLL(name)
+        except OSError:
+            continue
+        library.libdeflate_alloc_decompressor.restype = ctypes.c_void_p
+        library.libdeflate_gzip_decompress.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_size_t,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_void_p,
+        ]
+        return library, library.libdeflate_alloc_decompressor(), name
+    raise OSError(
+        f"none of {', '.join(candidates)} can be loaded; install the library (Debian: "
+        "libdeflate0), or set LIBDEFLATE to its path"
+    )
+
+
+def _libdeflate_gunzip(source: Source) -> Array:
+    library, decompressor, _ = _libdeflate()
+    data = _content(source)
+    # From numpy as fastidx's arrays are, so that the kernel gives both the same kind of pages.
+    content = np.empty(_isize(data), np.uint8)
+    status = library.libdeflate_gzip_decompress(
+        decompressor, data, len(data), content.ctypes.data, content.nbytes, None
+    )
+    if status != 0:
+        raise ValueError(f"libdeflate_gzip_decompress returned {status}")
+    return content
+
+
+def _libdeflate_view(source: Source) -> Array:
+    return _view(_libdeflate_gunzip(source))
+
+
+def _libdeflate_native(source: Source) -> Array:
+    return _native(_libdeflate_gunzip(source))
+
+
+def _libdeflate_version() -> str:
+    """Name the library; it has no function that tells its version, but Debian's database does."""
+    name = _libdeflate()[2]
+    if "LIBDEFLATE" not in os.environ and shutil.which("dpkg-query"):
+        query = ["dpkg-query", "--show", "--showformat=${Version}", "libdeflate0"]
+        told = subprocess.run(query, capture_output=True, text=True, check=False)
+        if told.returncode == 0:
+            return f"{name} (Debian {told.stdout})"
+    return name
+
+
+FASTIDX = Contender("fastidx", _fastidx, _fastidx_version)
+FASTIDX_INFLATE = Contender("fastidx, inflate alone", _fastidx_inflate, _fastidx_version)
+STRUCT = Contender("gzip + struct (reference)", reference.load, _python_version)
+GZIP = Contender("gzip + frombuffer", _gzip, _python_version)
+PLAIN = Contender("read + frombuffer", _plain, _numpy_version)
+FROMFILE = Contender("numpy.fromfile", _fromfile, _numpy_version)
+NPY = Contender("numpy.load of a .npy file (the floor)", _npy, _numpy_version)
+IDX2NUMPY = Contender("gzip + idx2numpy", _idx2numpy, _package("idx2numpy", "idx2numpy"))
+DEFLATE = Contender("deflate", _deflate, _package("deflate", "deflate"))
+ISAL = Contender("isal", _isal, _package("isal.isal_zlib", "isal"))
+ZLIB_NG = Contender("zlib-ng", _zlib_ng, _package("zlib_ng.zlib_ng", "zlib-ng"))
+CRAMJAM = Contender("cramjam", _cramjam, _package("cramjam", "cramjam"))
+LIBDEFLATE = Contender("libdeflate (C library)", _libdeflate_native, _libdeflate_version)
+LIBDEFLATE_INFLATE = Contender(
+    "libdeflate (C library), inflate alone", _libdeflate_view, _libdeflate_version
+)
+PACKAGES = (DEFLATE, ISAL, ZLIB_NG, CRAMJAM)

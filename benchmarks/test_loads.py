@@ -1,0 +1,47 @@
+"""Each contender on each file, one group a file; every result is verified before it is timed.
+
+The files are in the page cache, and each call's output lies in fresh pages. Contenders run one
+after the other here, so a machine that slows down meanwhile distorts the comparison: compare.py
+alternates them and makes the table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fastidx import reference
+
+from .contenders import Contender, MissingError
+from .suites import SUITES, Files, Suite, prepare, verify
+
+_SMOKE_N = 1000
+
+_CASES = [
+    pytest.param(suite, contender, id=f"{suite.name}-{contender.name}")
+    for suite in SUITES
+    for contender in suite.contenders
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Files:
+    """The files of all suites; small synthetic ones where nothing is timed."""
+    smoke = request.config.getoption("benchmark_disable")
+    return prepare(tmp_path_factory.mktemp("files"), n=_SMOKE_N if smoke else 60000)
+
+
+@pytest.mark.parametrize(("suite", "contender"), _CASES)
+def test_load(suite: Suite, contender: Contender, files: Files, benchmark: Any) -> None:
+    try:
+        version = contender.require()
+    except MissingError as missing:
+        pytest.skip(str(missing))
+    source = suite.source(files)
+    expected = reference.load_frombuffer(source)
+    verify(contender, contender.load(source), expected)
+    benchmark.group = suite.title
+    benchmark.name = contender.name
+    benchmark.extra_info |= {"version": version, "data": files.origin, "nbytes": expected.nbytes}
+    verify(contender, benchmark(contender.load, source), expected)

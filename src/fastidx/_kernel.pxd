@@ -133,3 +133,4 @@ cdef extern from "kernel/markers.h" nogil:
     ) noexcept
     uint32_t fi_markers_lowest(const uint16_t *symbols, size_t n) noexcept
     void fi_markers_fill_window(uint16_t *window) noexcept
+    const char *fi_markers_variant() noexcept

@@ -43,15 +43,15 @@ def cpu_features():
     Returns
     -------
     dict
-        Under ``"inflate"``, ``"crc32"``, ``"swap"`` and ``"expand"`` the name of the variant in use; under
-        ``"features"`` the instruction sets found, by name; under ``"portable_forced"`` whether the
+        Under ``"inflate"``, ``"crc32"``, ``"swap"``, ``"expand"`` and ``"markers"`` the name of the variant in
+        use; under ``"features"`` the instruction sets found, by name; under ``"portable_forced"`` whether the
         environment variable ``FASTIDX_PORTABLE`` forbade all but the portable ones.
 
     Examples
     --------
     >>> import fastidx
     >>> sorted(fastidx.cpu_features())
-    ['crc32', 'expand', 'features', 'inflate', 'portable_forced', 'swap']
+    ['crc32', 'expand', 'features', 'inflate', 'markers', 'portable_forced', 'swap']
     """
     cdef const fi_cpu_features *cpu = fi_cpu()
     found = {
@@ -69,6 +69,7 @@ def cpu_features():
         "crc32": fi_crc32_variant().decode(),
         "swap": fi_swap_variant().decode(),
         "expand": fi_expand_variant().decode(),
+        "markers": fi_markers_variant().decode(),
         "features": [name for name, present in found.items() if present],
         "portable_forced": bool(cpu.portable_forced),
     }
@@ -436,7 +437,8 @@ cdef class Speculation:
     """
 
     cdef fi_inflate state
-    cdef fi_marker_table table     # 64-byte alignment would be best, and is what malloc mostly gives
+    cdef void *memory              # of what follows
+    cdef fi_marker_table *table    # aligned to 64 bytes, see there
     cdef uint16_t *history         # a window of markers, and behind it the symbols
     cdef uint16_t *symbols
     cdef size_t capacity
@@ -447,14 +449,18 @@ cdef class Speculation:
 
     def __cinit__(self, size_t capacity):
         self.capacity = capacity
-        self.history = <uint16_t *>PyMem_Malloc((WINDOW_NBYTES + capacity) * sizeof(uint16_t))
-        if self.history == NULL:
+        self.memory = PyMem_Malloc(
+            64 + sizeof(fi_marker_table) + (WINDOW_NBYTES + capacity) * sizeof(uint16_t)
+        )
+        if self.memory == NULL:
             raise MemoryError
+        self.table = <fi_marker_table *>((<size_t>self.memory + 63) // 64 * 64)
+        self.history = <uint16_t *>(self.table + 1)
         self.symbols = self.history + WINDOW_NBYTES
         fi_markers_fill_window(self.history)
 
     def __dealloc__(self):
-        PyMem_Free(self.history)
+        PyMem_Free(self.memory)
 
     def find(self, const uint8_t[::1] data not None, uint64_t begin, uint64_t end):
         """Look for a block that starts at or after bit ``begin`` and before bit ``end``.
@@ -562,7 +568,7 @@ cdef class Resolution:
                     n = min(nbytes - done, WINDOW_NBYTES)
                     if as_it_is:
                         bytes_at = dst + done
-                    fi_markers_resolve(&self.guess.table, bytes_at, self.guess.symbols + self.pos, n)
+                    fi_markers_resolve(self.guess.table, bytes_at, self.guess.symbols + self.pos, n)
                     self.crc = fi_crc32(self.crc, bytes_at, n)
                     delivered = n
                     if not as_it_is:
@@ -700,10 +706,10 @@ cdef class FrontDecoder(GzipDecoder):
         self.note_data()
         self.pieces.append(note)
         with nogil:
-            fi_markers_set_window(&guess.table, self.scratch + self.end - WINDOW_NBYTES)
+            fi_markers_set_window(guess.table, self.scratch + self.end - WINDOW_NBYTES)
             kept = WINDOW_NBYTES - tail
             memmove(self.scratch, self.scratch + self.end - kept, kept)
-            fi_markers_resolve(&guess.table, self.scratch + kept, guess.symbols + n - tail, tail)
+            fi_markers_resolve(guess.table, self.scratch + kept, guess.symbols + n - tail, tail)
         self.end = WINDOW_NBYTES
         self.begin = self.end - undelivered
         self.delivered_in_place = 0

@@ -1,11 +1,12 @@
 /*
- * test_block_finder.c - fi_find_block() finds the blocks that zlib writes and hardly anything else, judges any
- * bits as a slow twin does, and reads nothing outside the buffer.
+ * test_block_finder.c - fi_find_block() finds the blocks that zlib writes and hardly anything
+ * else, judges any bits as a slow twin does, and reads nothing outside the buffer.
  *
  *     gcc -O2 -Isrc/fastidx/kernel tests/c/test_block_finder.c src/fastidx/kernel/block_finder.c \
  *         src/fastidx/kernel/huffman.c -lz -o test_block_finder
  *
- * Add -fsanitize=address,undefined: every buffer is a block of its own that ends where the data ends.
+ * Add -fsanitize=address,undefined: every buffer is a block of its own that ends where the data
+ * ends.
  */
 #include "block_finder.h"
 #include "deflate_constants.h"
@@ -39,7 +40,7 @@ static void require(bool ok, const char *what, uint64_t bit)
 	exit(1);
 }
 
-/* ---- Bits, read and written one at a time ----------------------------------------------------- */
+/* ---- Bits, read and written one at a time ---------------------------------------------------- */
 
 struct bits {
 	uint8_t *data;
@@ -72,7 +73,7 @@ static void pad(struct bits *b)
 	b->at = (b->at + 7) / 8 * 8;
 }
 
-/* ---- The slow twin ---------------------------------------------------------------------------- */
+/* ---- The slow twin --------------------------------------------------------------------------- */
 
 enum completeness { COMPLETE, ONE_BIT, EMPTY, INVALID };
 
@@ -107,7 +108,10 @@ static unsigned codeword(const uint8_t *lens, unsigned n, unsigned sym)
 	return code;
 }
 
-/* The symbols that have codewords, by length and then by value, which is the order of the codewords. */
+/*
+ * The symbols that have codewords, by length and then by value, which is the order of the
+ * codewords.
+ */
 struct code {
 	unsigned count[DEFLATE_MAX_CODEWORD_LEN + 1];
 	unsigned sorted[DEFLATE_NUM_LITLEN_SYMS];
@@ -202,7 +206,8 @@ static bool take_codes(struct bits *b, struct codes *codes)
 		return false;
 	memcpy(codes->litlen, lens, codes->num_litlen);
 	memcpy(codes->dist, lens + codes->num_litlen, codes->num_dist);
-	return codes->litlen[256] != 0 && completeness(codes->litlen, codes->num_litlen) == COMPLETE &&
+	return codes->litlen[DEFLATE_END_OF_BLOCK] != 0 &&
+		completeness(codes->litlen, codes->num_litlen) == COMPLETE &&
 		completeness(codes->dist, codes->num_dist) != INVALID;
 }
 
@@ -211,7 +216,8 @@ static bool is_dynamic(struct bits b, bool final_too)
 	struct codes codes;
 	const bool final = take(&b, 1) != 0;
 
-	return (final_too || !final) && take(&b, 2) == DEFLATE_BLOCK_DYNAMIC && take_codes(&b, &codes);
+	return (final_too || !final) && take(&b, 2) == DEFLATE_BLOCK_DYNAMIC &&
+		take_codes(&b, &codes);
 }
 
 static bool may_follow(struct bits b, bool after_empty)
@@ -259,7 +265,7 @@ static bool slow_find(struct bits b, uint64_t to, struct fi_block_start *start_r
 	return false;
 }
 
-/* ---- Streams by zlib: their true starts are found, and hardly others ------------------------------ */
+/* ---- Streams by zlib: their true starts are found, and hardly others ------------------------- */
 
 struct stream {
 	struct bits bits;
@@ -324,7 +330,7 @@ static void skip_dynamic_block(struct bits *b)
 static void walk(struct stream *s)
 {
 	struct bits *const b = &s->bits;
-	uint64_t stored_with_data = NOWHERE; /* the block before, until we know that it is not followed by a fixed one */
+	uint64_t stored_with_data = NOWHERE; /* the block before, if what follows it matters */
 	bool final = false;
 
 	b->at = 0;
@@ -360,13 +366,16 @@ static void walk(struct stream *s)
 			total.stored++;
 		}
 	}
-	require(b->at <= b->nbits && b->nbits - b->at < 8, "the stream does not end where it should", b->at);
+	require(b->at <= b->nbits && b->nbits - b->at < 8, "not the end of the stream", b->at);
 }
 
 enum { TEXT_NBYTES = 300000 };
 static uint8_t text[TEXT_NBYTES];
 
-/* Stretches of noise, of skewed noise, of repetitions and of runs, so that all block types are worth it. */
+/*
+ * Stretches of noise, of skewed noise, of repetitions and of runs, so that all block types are
+ * worth it.
+ */
 static void make_text(void)
 {
 	for (size_t i = 0; i < TEXT_NBYTES; ) {
@@ -381,7 +390,8 @@ static void make_text(void)
 				text[i] = (uint8_t)(random64() & random64() & random64());
 				break;
 			case 2:
-				text[i] = i < 1000 || below(40) == 0 ? (uint8_t)random64() : text[i - 28 * (1 + k % 9)];
+				text[i] = i < 1000 || below(40) == 0 ?
+					(uint8_t)random64() : text[i - 28 * (1 + k % 9)];
 				break;
 			case 3:
 				text[i] = (uint8_t)((unsigned)"kernel "[k % 7] + below(2));
@@ -393,7 +403,10 @@ static void make_text(void)
 	}
 }
 
-/* The text as a raw stream in a block of its own size, with a flush after about every flush_nbytes. */
+/*
+ * The text as a raw stream in a block of its own size, with a flush after about every
+ * flush_nbytes.
+ */
 static void compress_text(struct stream *s, int level, int mem_level, int strategy, int flush,
 			  unsigned flush_nbytes)
 {
@@ -432,8 +445,10 @@ static void check_stream(struct stream *s)
 		const bool last = i == s->num_starts;
 		struct fi_block_start other;
 
-		require(last || found.bit <= s->starts[i].bit, "passed over a start", s->starts[i].bit);
-		require(!fi_find_block(s->bits.data, nbytes, from, found.bit, &other), "not before `to`", from);
+		require(last || found.bit <= s->starts[i].bit, "passed over a start",
+			s->starts[i].bit);
+		require(!fi_find_block(s->bits.data, nbytes, from, found.bit, &other),
+			"not before `to`", from);
 		from = found.bit + 1;
 		if (last || found.bit < s->starts[i].bit) {
 			*(found.stored ? &total.false_stored : &total.false_dynamic) += 1;
@@ -448,7 +463,9 @@ static void check_stream(struct stream *s)
 static void test_zlib_streams(void)
 {
 	static const int strategies[] = { Z_DEFAULT_STRATEGY, Z_FILTERED, Z_HUFFMAN_ONLY, Z_RLE };
-	static const int flushes[] = { Z_NO_FLUSH, Z_SYNC_FLUSH, Z_FULL_FLUSH, Z_PARTIAL_FLUSH, Z_BLOCK };
+	static const int flushes[] = {
+		Z_NO_FLUSH, Z_SYNC_FLUSH, Z_FULL_FLUSH, Z_PARTIAL_FLUSH, Z_BLOCK,
+	};
 	static const int mem_levels[] = { 1, 8, 9 };
 	static const unsigned flush_nbytes[] = { 300, 5000, 40000 };
 	static struct stream s;
@@ -468,12 +485,12 @@ static void test_zlib_streams(void)
 	require(total.dynamic > 1000 && total.stored > 1000 && total.fixed > 100,
 		"too few blocks of a type", 0);
 	printf("false starts: %u dynamic, %u stored\n", total.false_dynamic, total.false_stored);
-	/* Between a flush and a stored block stands 00 FF FF 00, a length with its complement too. */
+	/* Between a flush and a stored block stands 00 FF FF 00: a length with its complement. */
 	require(total.false_stored * 200 < total.starts, "too many false stored starts", 0);
 	require(total.false_dynamic < 3, "too many false dynamic starts", 0);
 }
 
-/* ---- Headers written bit by bit --------------------------------------------------------------- */
+/* ---- Headers written bit by bit -------------------------------------------------------------- */
 
 /* 13 codewords of 4 bits and 6 of 5 bits: a complete precode in which every symbol has one. */
 static uint8_t full_precode_len(unsigned sym)
@@ -487,7 +504,10 @@ struct header {
 	unsigned bad_precode;
 };
 
-/* A literal of each value 0 to 2 and the end of block with 2 bits each, two distances with 1 bit. */
+/*
+ * A literal of each value 0 to 2 and the end of block with 2 bits each, two distances with 1
+ * bit.
+ */
 static struct header good_header(void)
 {
 	struct header h = { .final = 0, .type = DEFLATE_BLOCK_DYNAMIC };
@@ -538,7 +558,7 @@ static bool is_start(const struct bits *b, uint64_t bit, size_t nbytes, bool sto
 
 static void check_header(const char *what, const struct header *h, bool expected)
 {
-	for (unsigned bit = 0; bit < 70; bit++) { /* each position in a byte and in the search's words */
+	for (unsigned bit = 0; bit < 70; bit++) { /* each place in a byte and in a word */
 		uint8_t data[512] = {0};
 		struct bits b = { data, 8 * sizeof(data), bit };
 		size_t nbytes;
@@ -547,7 +567,7 @@ static void check_header(const char *what, const struct header *h, bool expected
 		nbytes = (size_t)(b.at + 7) / 8;
 		require(is_start(&b, bit, nbytes, false) == expected, what, bit);
 		require(is_start(&b, bit, nbytes + 20, false) == expected, what, bit);
-		require(!is_start(&b, bit, nbytes - 1, false), "half a header was taken for a whole", bit);
+		require(!is_start(&b, bit, nbytes - 1, false), "half a header was enough", bit);
 	}
 }
 
@@ -638,15 +658,22 @@ static void check_repeats(const char *what, const unsigned (*syms)[2], unsigned 
 static void test_repeats(void)
 {
 	/* 257 + 2 lengths; 18 with n extra stands for 11 + n zeros, 17 for 3 + n */
-	const unsigned good[][2] = { {1, 0}, {2, 0}, {18, 127}, {18, 102}, {17, 0}, {2, 0}, {1, 0}, {1, 0} };
-	const unsigned same[][2] = { {3, 0}, {16, 3}, {18, 127}, {18, 100}, {3, 0}, {1, 0}, {1, 0} };
+	const unsigned good[][2] = {
+		{1, 0}, {2, 0}, {18, 127}, {18, 102}, {17, 0}, {2, 0}, {1, 0}, {1, 0},
+	};
+	const unsigned same[][2] = {
+		{3, 0}, {16, 3}, {18, 127}, {18, 100}, {3, 0}, {1, 0}, {1, 0},
+	};
 	const unsigned many_bits[][2] = {
-		{18, 0}, {18, 0}, {18, 0}, {18, 0}, {18, 127}, {18, 60}, {2, 0}, {2, 0}, {2, 0}, {2, 0}, {1, 0}, {1, 0},
+		{18, 0}, {18, 0}, {18, 0}, {18, 0}, {18, 127}, {18, 60},
+		{2, 0}, {2, 0}, {2, 0}, {2, 0}, {1, 0}, {1, 0},
 	};
 	const unsigned across[][2] = { {18, 127}, {18, 106}, {1, 0}, {16, 0} };
 	const unsigned past[][2] = { {18, 127}, {18, 106}, {1, 0}, {16, 1} };
 	const unsigned zeros_past[][2] = { {18, 127}, {18, 106}, {1, 0}, {1, 0}, {17, 0} };
-	const unsigned nothing[][2] = { {16, 0}, {18, 127}, {18, 103}, {1, 0}, {1, 0}, {1, 0}, {1, 0} };
+	const unsigned nothing[][2] = {
+		{16, 0}, {18, 127}, {18, 103}, {1, 0}, {1, 0}, {1, 0}, {1, 0},
+	};
 
 	check_repeats("repeated zeros", good, 8, true);
 	check_repeats("a repeated length", same, 7, true);
@@ -657,7 +684,10 @@ static void test_repeats(void)
 	check_repeats("a repeat of nothing", nothing, 7, false);
 }
 
-/* A stored block of len bytes at bit 16 whose header is in byte 1, then the next header, of up to 40 bits. */
+/*
+ * A stored block of len bytes at bit 16 whose header is in byte 1, then the next header, of up
+ * to 40 bits.
+ */
 static bool stored_is_start(unsigned before, unsigned len, unsigned complement, uint64_t next,
 			    size_t nbytes)
 {
@@ -680,9 +710,9 @@ static void test_stored(void)
 	const uint64_t stored_5 = 0xFFFA000500, stored_ff05 = 0x00FAFF0500; /* header, LEN, NLEN */
 
 	require(stored_is_start(0, 0, 0xFFFF, fixed, 100), "a flush, then a fixed block", 16);
-	require(stored_is_start(0, 0, 0xFFFF, fixed_final, 100), "a flush, then the last block", 16);
-	require(stored_is_start(0x1F, 0, 0xFFFF, fixed, 100), "the end of another block before it", 16);
-	require(stored_is_start(0x01, 0, 0xFFFF, fixed, 100), "that end, or BFINAL and padding", 16);
+	require(stored_is_start(0, 0, 0xFFFF, fixed_final, 100), "a flush, then the last", 16);
+	require(stored_is_start(0x1F, 0, 0xFFFF, fixed, 100), "an end before it", 16);
+	require(stored_is_start(0x01, 0, 0xFFFF, fixed, 100), "an end, or BFINAL", 16);
 	require(!stored_is_start(0x3F, 0, 0xFFFF, fixed, 100), "no header", 16);
 	require(!stored_is_start(0x20, 0, 0xFFFF, fixed, 100), "a final header", 16);
 	require(!stored_is_start(0, 0, 0xFFFE, fixed, 100), "a wrong complement", 16);
@@ -691,7 +721,7 @@ static void test_stored(void)
 	require(!stored_is_start(0, 10, 0xFFF5, stored_5 | 1 << 4, 100), "bad padding follows", 16);
 	require(!stored_is_start(0, 10, 0xFFF5, stored_5 ^ 1 << 9, 100), "a wrong LEN follows", 16);
 	require(!stored_is_start(0, 10, 0xFFF5, fixed, 100), "data, then a fixed block", 16);
-	require(!stored_is_start(0, 65535, 0, stored_5, 65541), "data up to the end of the buffer", 16);
+	require(!stored_is_start(0, 65535, 0, stored_5, 65541), "nothing behind the data", 16);
 	require(stored_is_start(0, 65535, 0, stored_ff05, 65546), "up to a header, rather", 16);
 	require(!stored_is_start(0, 65535, 0, stored_ff05, 65545), "up to most of a header", 16);
 	for (size_t nbytes = 3; nbytes < 20; nbytes++)
@@ -743,7 +773,7 @@ static void test_stored_chain(void)
 	require(!fi_find_block(data, 64, 17, 16, &found), "an empty range", 0);
 }
 
-/* ---- Anything: the slow twin agrees ----------------------------------------------------------- */
+/* ---- Anything: the slow twin agrees ---------------------------------------------------------- */
 
 /* All starts in [from, to) of a block that holds just these bytes. */
 static unsigned compare(const uint8_t *data, size_t nbytes, uint64_t from, uint64_t to)
@@ -795,7 +825,7 @@ static void test_damaged(void)
 		from = below(8) == 0 ? below(200) : 0;
 		num_starts += compare(data, nbytes, from, bit + 1 + below(70));
 	}
-	require(num_starts > ROUNDS / 4 && num_starts < ROUNDS * 3 / 4, "hardly a mixture", num_starts);
+	require(num_starts > ROUNDS / 4 && num_starts < ROUNDS * 3 / 4, "no mixture", num_starts);
 	printf("damaged headers: %u of %u are starts\n", num_starts, (unsigned)ROUNDS);
 }
 
@@ -811,7 +841,8 @@ static void test_patterns(void)
 		uint64_t from;
 
 		for (size_t i = 0; i < nbytes; i++)
-			data[i] = below(20) == 0 ? (uint8_t)random64() : bytes[below(3 + round % 9)];
+			data[i] = below(20) == 0 ? (uint8_t)random64() :
+				bytes[below(3 + round % 9)];
 		from = below(40);
 		num_starts += compare(data, nbytes, from, below(8) == 0 ? below(2400) : NOWHERE);
 	}

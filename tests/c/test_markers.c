@@ -1,12 +1,13 @@
 /*
- * test_markers.c - fi_markers_resolve() gives each symbol its byte in every variant this processor has,
- * fi_markers_lowest() the lowest marker, and both touch nothing but the symbols and the bytes.
+ * test_markers.c - fi_markers_resolve() gives each symbol its byte in every variant this
+ * processor has, fi_markers_lowest() the lowest marker, and both touch nothing but the symbols
+ * and the bytes.
  *
  *     gcc -O2 -Isrc/fastidx/kernel tests/c/test_markers.c src/fastidx/kernel/cpu.c -o test_markers
  *
- * Add -fsanitize=address,undefined for red zones: symbols and table end where their blocks end, and so
- * do the bytes. markers.c is included rather than linked, for the variants that the dispatch does not
- * choose here.
+ * Add -fsanitize=address,undefined for red zones: symbols and table end where their blocks end,
+ * and so do the bytes. markers.c is included rather than linked, for the variants that the
+ * dispatch does not choose here.
  */
 #include "markers.c"
 
@@ -55,7 +56,7 @@ static void *block(size_t nbytes)
 	return p;
 }
 
-/* ---- Symbols: each kind fills n of them ------------------------------------------------------- */
+/* ---- Symbols: each kind fills n of them ------------------------------------------------------ */
 
 static uint16_t literal(void)
 {
@@ -93,7 +94,10 @@ static void one_marker(uint16_t *symbols, size_t n)
 		*symbols++ = one;
 }
 
-/* What matches leave: neighbours, repeated bytes, literals between, now and then an earlier run again. */
+/*
+ * What matches leave: neighbours, repeated bytes, literals between, now and then an earlier run
+ * again.
+ */
 static void runs(uint16_t *symbols, size_t n)
 {
 	for (size_t i = 0; i < n; ) {
@@ -128,7 +132,7 @@ static const struct {
 };
 enum { NUM_KINDS = sizeof(kinds) / sizeof(*kinds) };
 
-/* ---- The tests -------------------------------------------------------------------------------- */
+/* ---- The tests ------------------------------------------------------------------------------- */
 
 static uint8_t expected_byte(uint16_t symbol)
 {
@@ -181,7 +185,10 @@ static void test_lengths(const char *name, resolve_fn *resolve)
 	}
 }
 
-/* Long enough for stretches of all kinds to follow each other, with changes of kind at any place. */
+/*
+ * Long enough for stretches of all kinds to follow each other, with changes of kind at any
+ * place.
+ */
 static void test_mixtures(const char *name, resolve_fn *resolve)
 {
 	enum { MAX = 200000 };
@@ -259,7 +266,7 @@ static void test_window(void)
 
 	fi_markers_fill_window(symbols);
 	fi_markers_resolve(table, resolved, symbols, DEFLATE_WINDOW_NBYTES);
-	require(memcmp(resolved, window, DEFLATE_WINDOW_NBYTES) == 0, "window", "it differs", 32768);
+	require(memcmp(resolved, window, sizeof(window)) == 0, "window", "it differs", 32768);
 	require(fi_markers_lowest(symbols, DEFLATE_WINDOW_NBYTES) == 0, "window", "not 0", 32768);
 	require(fi_markers_lowest(symbols + 9, 9) == 9, "window", "not 9", 9);
 	free(symbols);

@@ -1,26 +1,27 @@
 /*
  * markers.c - turns the 16-bit symbols of a speculative decode into bytes.
  *
- * Every decoded byte passes through here, so a look-up in a table for each is the thing to beat. It is
- * done eight to a store: 0.16 ns a symbol.
+ * Every decoded byte passes through here, so a look-up in a table for each is the thing to
+ * beat. It is done eight to a store: 0.16 ns a symbol.
  *
- * With AVX-512 one look-up serves many symbols. A match copies neighbours from the window, and later
- * matches copy these again, so markers come in runs whose bytes lie close together: 64 symbols of an MNIST
- * file name no more than two or three different lines of the window, where a line is 128 bytes. Bits 0
- * to 6 of a symbol are the place in the line, bits 7 to 15 are the line, and picking 64 places out of 128
- * bytes is a single instruction (VPERMI2B). So each line is applied to all 64 symbols, and its picks
- * are kept where the symbol is a marker of that line.
+ * With AVX-512 one look-up serves many symbols. A match copies neighbours from the window, and
+ * later matches copy these again, so markers come in runs whose bytes lie close together: 64
+ * symbols of an MNIST file name no more than two or three different lines of the window, where
+ * a line is 128 bytes. Bits 0 to 6 of a symbol are the place in the line, bits 7 to 15 are the
+ * line, and picking 64 places out of 128 bytes is a single instruction (VPERMI2B). So each line
+ * is applied to all 64 symbols, and its picks are kept where the symbol is a marker of that
+ * line.
  *
- * How many lines there are is not predictable, and a mispredicted branch costs as much as two more
- * lines. Hence rounds of four, with no question asked inside: lines that are not there, or are there for the
- * second time, do no harm. A line is taken from each marker that continues no run, that is, does not
- * follow a marker of its own line.
+ * How many lines there are is not predictable, and a mispredicted branch costs as much as two
+ * more lines. Hence rounds of four, with no question asked inside: lines that are not there, or
+ * are there for the second time, do no harm. A line is taken from each marker that continues no
+ * run, that is, does not follow a marker of its own line.
  *
- * That suits images. In text 64 symbols name ten lines or more, and then the table is faster; so the
- * rounds are counted, and stretches that follow a costly one go through the table.
+ * That suits images. In text 64 symbols name ten lines or more, and then the table is faster;
+ * so the rounds are counted, and stretches that follow a costly one go through the table.
  *
- * There is nothing to refuse: any symbol indexes the table. Nothing but the n symbols is read, nothing
- * but the n bytes is written.
+ * There is nothing to refuse: any symbol indexes the table. Nothing but the n symbols is read,
+ * nothing but the n bytes is written.
  */
 #include "markers.h"
 
@@ -40,7 +41,10 @@ void fi_markers_set_window(struct fi_marker_table *table,
 	memcpy(table->byte_of + 0x8000, window, DEFLATE_WINDOW_NBYTES);
 }
 
-/* As signed numbers markers are negative, the lowest one first; the plain loop is easily vectorised. */
+/*
+ * As signed numbers markers are negative, the lowest one first; the plain loop is easily
+ * vectorised.
+ */
 uint32_t fi_markers_lowest(const uint16_t *symbols, size_t n)
 {
 	int16_t lowest = 0;
@@ -85,7 +89,10 @@ static void portable_resolve(const struct fi_marker_table *table, uint8_t *dst,
 #define LINES_PER_ROUND  4    /* 3 to 5 do equally well on MNIST */
 #define STRETCH          4096 /* symbols after which the rounds are looked at */
 
-/* From so many rounds for each group the table is faster: one costs 10 to 15 cycles, 64 look-ups 43. */
+/*
+ * From so many rounds for each group the table is faster: one costs 10 to 15 cycles, 64
+ * look-ups 43.
+ */
 #define COSTLY_ROUNDS    2
 /* Stretches that then go through the table, before the lines are given another try. */
 #define TABLE_STRETCHES  8
@@ -119,7 +126,7 @@ TARGET_VBMI FI_ALWAYS_INLINE unsigned resolve_group(const uint8_t *window, uint8
 
 	do {
 		for (unsigned i = 0; i < LINES_PER_ROUND; i++) {
-			/* Without a start left: symbol 0. If that is a byte, it names some line too. */
+			/* Without a start left: symbol 0. If a byte, it names some line too. */
 			const unsigned symbol = symbols[_tzcnt_u64(starts) % GROUP];
 			const uint8_t *const line = window + (symbol & 0x7F80);
 			const __m512i picks = _mm512_permutex2var_epi8(

@@ -1,8 +1,8 @@
 /*
  * markers.h - the 16-bit symbols of a decode that began without its history.
  *
- * A symbol below 256 is a byte. Symbol 0x8000 + i stands for byte i, the oldest being 0, of the 32 KiB
- * that precede the first symbol: a marker. Symbols between do not occur.
+ * A symbol below 256 is a byte. Symbol 0x8000 + i stands for byte i, the oldest being 0, of the
+ * 32 KiB that precede the first symbol: a marker. Symbols between do not occur.
  */
 #ifndef FASTIDX_MARKERS_H
 #define FASTIDX_MARKERS_H
@@ -27,8 +27,8 @@ void fi_markers_resolve(const struct fi_marker_table *table, uint8_t *dst, const
 			size_t n);
 
 /*
- * The lowest i for which 0x8000 + i is among n symbols, 32768 if there is none. The history may have
- * fewer than 32768 bytes; what stands before them must not be named.
+ * The lowest i for which 0x8000 + i is among n symbols, 32768 if there is none. The history may
+ * have fewer than 32768 bytes; what stands before them must not be named.
  */
 uint32_t fi_markers_lowest(const uint16_t *symbols, size_t n);
 

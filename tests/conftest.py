@@ -16,7 +16,7 @@ import fastidx
 from fastidx import _kernel
 from worker import Worker
 
-hypothesis.settings.register_profile("fastidx", deadline=None, print_blob=True, max_examples=150)
+hypothesis.settings.register_profile("fastidx", deadline=None, print_blob=True, max_examples=100)
 hypothesis.settings.register_profile(
     "fastidx-long", deadline=None, print_blob=True, max_examples=3000
 )

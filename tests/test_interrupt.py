@@ -25,13 +25,13 @@ from deflate_writer import (
     gzip_member,
     lengths_for,
 )
+from fastidx import reference
 from worker import Worker
 
 PACKAGE = str(Path(fastidx.__file__).parent)
-HEADER = fastidx.IdxHeader(0x08, (1,)).to_bytes()
 
 
-def endless_blocks() -> bytes:
+def endless_blocks(header: bytes) -> bytes:
     """200 MB of dynamic blocks with nothing in them: two code tables for ten bytes, no output."""
     litlen = lengths_for({ord("a"): 1, END_OF_BLOCK: 1}, 257)
     lengths: list[CodeLength] = [Repeat(18, 97), 1, Repeat(18, 138), Repeat(18, 20), 1, 0]
@@ -39,10 +39,10 @@ def endless_blocks() -> bytes:
     for _ in range(8):  # whatever the number of bits in one, eight end at a byte
         block.dynamic([], litlen, code_lengths=lengths)
     once = block.getvalue()
-    return gzip_header() + Deflate().stored(HEADER).getvalue() + once * (200_000_000 // len(once))
+    return gzip_header() + Deflate().stored(header).getvalue() + once * (200_000_000 // len(once))
 
 
-def endless_output() -> bytes:
+def endless_output(header: bytes) -> bytes:
     """50 MB of the longest matches in two bits each: a thousand times as much comes out."""
     block = Deflate()
     block.dynamic(
@@ -50,12 +50,12 @@ def endless_output() -> bytes:
     )
     block.stored()  # ends at a byte
     once = block.getvalue()
-    return gzip_header() + Deflate().stored(HEADER).getvalue() + once * (50_000_000 // len(once))
+    return gzip_header() + Deflate().stored(header).getvalue() + once * (50_000_000 // len(once))
 
 
-def seconds_to_interrupt(make: Callable[[], bytes]) -> float:
+def seconds_to_interrupt(make: Callable[[bytes], bytes], nbytes: int) -> float:
     """How long load() goes on after SIGINT, which comes once it has stayed in one call."""
-    source, sent = make(), [0.0]
+    source, sent = make(fastidx.IdxHeader(0x08, (nbytes,)).to_bytes()), [0.0]
 
     def interrupt() -> None:
         main, looks, place = threading.main_thread().ident, 0, None
@@ -79,15 +79,18 @@ def seconds_to_interrupt(make: Callable[[], bytes]) -> float:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize("make", [endless_blocks, endless_output])
-def test_interrupt_ends_a_long_load_at_once(elsewhere: Worker, make: Callable[[], bytes]) -> None:
+@pytest.mark.parametrize("nbytes", [1, 50_000_000])
+def test_interrupt_ends_a_long_load_at_once(
+    elsewhere: Worker, make: Callable[[bytes], bytes], nbytes: int
+) -> None:
     # Hundredths of a second; either stream to its end would take ten seconds or more.
-    assert elsewhere(seconds_to_interrupt, make) < 2
+    assert elsewhere(seconds_to_interrupt, make, nbytes) < 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_load_works_after_an_interrupt(elsewhere: Worker) -> None:
-    elsewhere(seconds_to_interrupt, endless_blocks)
-    loaded = elsewhere(fastidx.load, gzip_member(HEADER + b"x"))
+    elsewhere(seconds_to_interrupt, endless_blocks, 1)
+    loaded = elsewhere(fastidx.load, gzip_member(reference.dumps(np.array([120], np.uint8))))
     assert loaded.tobytes() == b"x"
 
 

@@ -728,3 +728,13 @@ def test_other_processes_load_as_this_one_does(
     process.join(60)
     assert process.exitcode == 0
     receiving.close()
+
+
+@pytest.mark.parametrize("subclass", ["masked", "matrix"])
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_out_of_a_subclass_is_filled(subclass: str) -> None:
+    plain = np.zeros((5, 3), np.uint8)
+    out = np.ma.masked_array(plain) if subclass == "masked" else np.asmatrix(plain)
+    values = np.arange(15, dtype=np.uint8).reshape(5, 3)
+    assert fastidx.load(reference.dumps(values), out=out) is out
+    assert np.array_equal(plain, values)

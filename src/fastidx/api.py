@@ -325,7 +325,7 @@ def _bytes_of_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Byt
             raise ValueError("out: expected a C-contiguous array, found gaps or another order")
         if not out.flags.writeable:
             raise ValueError("out: expected a writable array, found a read-only one")
-        return out.reshape(-1).view(np.uint8)
+        return np.asarray(out).reshape(-1).view(np.uint8)  # of a subclass, the plain array
     nbytes = math.prod(shape) * dtype.itemsize
     try:
         view = memoryview(out)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastidx._kernel import (
+    BlockStart,
     DataPiece,
     FrontDecoder,
     MemberEnd,
@@ -121,3 +122,16 @@ def test_guess_stops_at_its_capacity_and_can_still_be_adopted() -> None:
 
 def test_noise_holds_no_blocks() -> None:
     assert Speculation(1000).find(NOISE, 0, 8 * len(NOISE)) is None
+
+
+def test_a_block_is_not_looked_for_behind_the_input() -> None:
+    # The front has taken all of a cut input, and stands at a boundary in the bits it still has.
+    content = stream(b"abc" * 10)[:10] + b"\x02\x00"  # an empty fixed block, then a bit of padding
+    front = FrontDecoder(BytesSource(content, "x"))
+    front.pause_at = 11
+    front.read_into(np.empty(10, np.uint8))
+    front.read_into(np.empty(10, np.uint8))
+    for bit in range(80, 120, 8):
+        assert not front.stands_before(BlockStart(bit, True))
+    guess = Speculation(1000)
+    assert not front.adopt(guess, 0, None)

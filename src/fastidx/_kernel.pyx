@@ -549,7 +549,7 @@ cdef class Resolution:
     ):
         """Fill ``out``, as `GzipDecoder.read_into` does."""
         cdef item_rule rule = make_rule(item_nbytes, expansion)
-        cdef size_t nbytes = <size_t>out.shape[0] // rule.result_nbytes * item_nbytes - start
+        cdef size_t nbytes = max(start, <size_t>out.shape[0] // rule.result_nbytes * item_nbytes) - start
         cdef size_t done = 0, n = 0, delivered = 0
         cdef bint as_it_is = item_nbytes == 1 and rule.table == NULL
         cdef uint8_t *dst = &out[0] + start // item_nbytes * rule.result_nbytes if nbytes else NULL
@@ -664,12 +664,12 @@ cdef class FrontDecoder(GzipDecoder):
         cdef uint64_t bit = start.bit
         cdef uint64_t header
 
-        if not self.at_block_boundary:
+        if not self.at_block_boundary or self.consumed:  # the latter: the input is used up
             return False
         if not start.stored:
             return here == bit
         # BFINAL 0, BTYPE 00, and the padding that leads to LEN (RFC 1951, section 3.2.4)
-        if (here + 3 + 7) // 8 * 8 != bit:
+        if (here + 3 + 7) // 8 * 8 != bit or here // 8 + 1 >= <uint64_t>self.chunk.shape[0]:
             return False
         header = self.chunk[here // 8] | <uint64_t>self.chunk[here // 8 + 1] << 8
         return header >> (here & 7) & 7 == 0
@@ -695,6 +695,8 @@ cdef class FrontDecoder(GzipDecoder):
         cdef size_t tail = min(n, WINDOW_NBYTES)
         cdef size_t kept
 
+        if self.consumed:
+            return False
         if member_nbytes < WINDOW_NBYTES:
             if fi_markers_lowest(guess.symbols, n) < WINDOW_NBYTES - member_nbytes:
                 return False

@@ -8,26 +8,33 @@ from .errors import (
     CorruptError,
     HeaderError,
     IdxError,
+    IndexFileError,
     TrailingDataError,
     TruncatedError,
     UnsupportedDTypeError,
 )
+from .gzindex import GzipIndex
 from .header import IdxHeader
+from .reader import IdxReader, open  # noqa: A004 - fastidx.open, as gzip.open
 from .writer import save
 
 __all__ = [
     "ChecksumError",
     "ConversionError",
     "CorruptError",
+    "GzipIndex",
     "HeaderError",
     "IdxError",
     "IdxHeader",
+    "IdxReader",
+    "IndexFileError",
     "TrailingDataError",
     "TruncatedError",
     "UnsupportedDTypeError",
     "cpu_features",
     "info",
     "load",
+    "open",
     "save",
 ]
 __version__ = "0.1.0"

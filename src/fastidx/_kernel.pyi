@@ -21,13 +21,29 @@ class Expansion:
     @property
     def entry_nbytes(self) -> int: ...
 
+class DataPiece(NamedTuple):
+    crc: int
+    nbytes: int
+
 @disjoint_base
 class GzipDecoder:
     def __new__(
         cls, source: _ChunkSource, *, verify: bool = True, read_ahead: bool = True
     ) -> Self: ...
+    pause_at: int
+    @property
+    def nbytes_taken(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def at_block_boundary(self) -> bool: ...
     @property
     def truncated(self) -> bool: ...
+    @property
+    def decoded(self) -> DataPiece: ...
+    def resume(self, nbits_used: int, window: Buffer) -> None: ...
+    def window(self) -> bytes: ...
+    def skip(self, nbytes: int) -> int: ...
     def read_into(
         self,
         out: _Buffer,
@@ -52,6 +68,7 @@ class Speculation:
 
 @disjoint_base
 class Resolution:
+    truncated: bool
     def __new__(cls, guess: Speculation, begin: int) -> Self: ...
     @property
     def crc(self) -> int: ...
@@ -63,26 +80,15 @@ class Resolution:
         expansion: Expansion | None = None,
     ) -> int: ...
 
-class DataPiece(NamedTuple):
-    crc: int
-    nbytes: int
-
 class MemberEnd(NamedTuple):
     crc: int
     isize: int
 
 @disjoint_base
 class FrontDecoder(GzipDecoder):
-    pause_at: int
     def __init__(self, source: _ChunkSource, *, verify: bool = True) -> None: ...
     @property
     def pieces(self) -> list[Any]: ...  # DataPiece, MemberEnd and the notes given to adopt()
-    @property
-    def nbytes_taken(self) -> int: ...
-    @property
-    def position(self) -> int: ...
-    @property
-    def at_block_boundary(self) -> bool: ...
     @property
     def pending(self) -> bytes: ...
     def stands_before(self, start: BlockStart) -> bool: ...

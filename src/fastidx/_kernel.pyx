@@ -216,6 +216,13 @@ def convert(
             raise expansion.refusal(src[done])
 
 
+class DataPiece(NamedTuple):
+    """The checksum of some data."""
+
+    crc: int
+    nbytes: int
+
+
 cdef class GzipDecoder:
     """Decoded bytes of a gzip source, in the amounts and types asked for.
 
@@ -241,7 +248,12 @@ cdef class GzipDecoder:
     cdef uint64_t consumed         # bytes of all chunks before this one
     cdef bint input_ended
     cdef bint read_ahead
-    cdef Py_ssize_t pause_pos      # in the chunk, see pause_at of struct fi_io; negative: none
+    cdef Py_ssize_t pause_pos      # in the source, see pause_at of struct fi_io; negative: none
+    cdef bint resumed              # in the member that goes on, whose checks so do not apply
+    cdef bint verify
+    cdef uint32_t crc_before       # of the data of complete members, or since resume()
+    cdef uint64_t nbytes_before    # how much that is
+    cdef uint64_t nbytes_of_window # of what total_out counts, what resume() brought
     cdef uint8_t *scratch
     cdef size_t begin, end         # decoded and not yet delivered; the history lies before end
     cdef size_t delivered_in_place # bytes just before `start` of the next read_into() that are ours
@@ -251,6 +263,7 @@ cdef class GzipDecoder:
         if self.scratch == NULL:
             raise MemoryError
         fi_gunzip_init(&self.state, FI_CHECKS_COMPARED if verify else FI_CHECKS_IGNORED)
+        self.verify = verify
         self.source = source
         self.name = source.name
         self.chunk = b""
@@ -264,6 +277,42 @@ cdef class GzipDecoder:
     def truncated(self):
         """Whether the input has ended inside a member."""
         return self.input_ended and not fi_gunzip_may_end(&self.state)
+
+    @property
+    def pause_at(self):
+        """Byte of the input at or after which to pause at the next block boundary; negative for none."""
+        return self.pause_pos
+
+    @pause_at.setter
+    def pause_at(self, Py_ssize_t position):
+        self.pause_pos = position
+
+    @property
+    def nbytes_taken(self):
+        """Bytes of the input taken so far; may be asked by other threads while this one decodes."""
+        return self.consumed + self.chunk_pos
+
+    @property
+    def position(self):
+        """Bits of the input decoded so far."""
+        return fi_inflate_bit_position(&self.state.inflate, self.consumed + self.chunk_pos)
+
+    @property
+    def at_block_boundary(self):
+        """Whether a block header comes next."""
+        return self.state.phase == FI_GUNZIP_BODY and self.state.inflate.phase == FI_PHASE_BLOCK_HEADER
+
+    cdef uint64_t stream_nbytes(self):
+        return self.nbytes_before + self.state.inflate.total_out - self.nbytes_of_window
+
+    cdef uint32_t stream_crc(self):
+        cdef uint64_t n = self.state.inflate.total_out - self.nbytes_of_window
+        return fi_crc32_combine(self.crc_before, self.state.crc, n)
+
+    @property
+    def decoded(self):
+        """CRC-32 and number of the bytes decoded since the start, delivered or not (`DataPiece`)."""
+        return DataPiece(self.stream_crc(), self.stream_nbytes())
 
     cdef int member_ended(self) except -1:
         """For subclasses: called at the end of each member."""
@@ -284,7 +333,9 @@ cdef class GzipDecoder:
         data = &self.chunk[0] if chunk_nbytes else NULL
         io.in_next = data + self.chunk_pos
         io.in_end = io.in_next + min(chunk_nbytes - self.chunk_pos, CALL_IN_NBYTES)
-        io.pause_at = data + self.pause_pos if self.pause_pos >= 0 else NULL
+        io.pause_at = NULL
+        if self.pause_pos >= 0 and self.pause_pos - <Py_ssize_t>self.consumed <= chunk_nbytes:
+            io.pause_at = data + max(0, self.pause_pos - <Py_ssize_t>self.consumed)
         if io.out_stop > io.out_next + CALL_OUT_NBYTES:
             io.out_stop = io.out_next + CALL_OUT_NBYTES
         with nogil:
@@ -297,6 +348,14 @@ cdef class GzipDecoder:
             raise verdict(status, &self.state, self.name, self.consumed + self.chunk_pos)
         if status == FI_DONE:
             self.member_ended()
+            self.crc_before = self.stream_crc()
+            self.nbytes_before = self.stream_nbytes()
+            self.nbytes_of_window = 0
+            self.state.crc = 0
+            self.state.inflate.total_out = 0
+            if self.resumed:
+                self.resumed = False
+                self.state.checks = FI_CHECKS_COMPARED if self.verify else FI_CHECKS_IGNORED
         return status
 
     cdef bint fill(self, size_t wanted) except -1:
@@ -391,6 +450,57 @@ cdef class GzipDecoder:
                 break
         self.delivered_in_place = done - start + in_place if as_it_is else 0
         return done - start
+
+    def skip(self, uint64_t nbytes):
+        """Decode and drop so many bytes; returns how many there were."""
+        cdef uint64_t done = 0, n
+        while done < nbytes:
+            n = min(nbytes - done, self.end - self.begin)
+            self.begin += n
+            done += n
+            if done < nbytes and not self.fill(min(nbytes - done, SCRATCH_NBYTES)):
+                break
+        return done
+
+    def resume(self, unsigned int nbits_used, const uint8_t[::1] window not None):
+        """Before anything is read: begin inside a member, at a block boundary.
+
+        Parameters
+        ----------
+        nbits_used : int
+            How many of the low bits of the source's first byte belong to the block before: 0 to 7.
+        window : bytes-like
+            The data before it, at most the last 32 KiB; none if the member has just begun.
+        """
+        cdef size_t n = window.shape[0]
+        cdef fi_inflate *inflate = &self.state.inflate
+
+        if n > WINDOW_NBYTES or nbits_used > 7:
+            raise ValueError("a window has at most 32768 bytes, and a byte at most 7 bits before its last")
+        fi_gunzip_init(&self.state, FI_CHECKS_COMPUTED if self.verify else FI_CHECKS_IGNORED)
+        self.state.phase = FI_GUNZIP_BODY
+        self.resumed = True
+        inflate.total_out = self.nbytes_of_window = n
+        if n:
+            memcpy(self.scratch + WINDOW_NBYTES - n, &window[0], n)
+        if n < WINDOW_NBYTES:
+            memset(self.scratch, 0, WINDOW_NBYTES - n)
+        self.begin = self.end = WINDOW_NBYTES
+        self.delivered_in_place = 0
+        if nbits_used:
+            self.chunk = self.source.next_chunk()
+            if self.chunk.shape[0] == 0:
+                self.input_ended = True
+                return
+            inflate.bitbuf = self.chunk[0] >> nbits_used
+            inflate.bitcount = 8 - nbits_used
+            self.chunk_pos = 1
+
+    def window(self):
+        """The data before the next byte to be delivered, at most the last 32 KiB of its member."""
+        cdef size_t n = min(self.end, WINDOW_NBYTES)
+        n = min(n, self.state.inflate.total_out)
+        return self.scratch[self.end - n:self.end]
 
     def skip_member(self):
         """Decode and drop the rest of the current member, for the sake of its checks.
@@ -535,6 +645,7 @@ cdef class Resolution:
     cdef Speculation guess
     cdef size_t pos
     cdef readonly uint32_t crc
+    truncated = False
 
     def __cinit__(self, Speculation guess not None, size_t begin):
         self.guess = guess
@@ -582,13 +693,6 @@ cdef class Resolution:
         return done
 
 
-class DataPiece(NamedTuple):
-    """The checksum of some data."""
-
-    crc: int
-    nbytes: int
-
-
 class MemberEnd(NamedTuple):
     """What the footer of a gzip member says of its data."""
 
@@ -628,30 +732,6 @@ cdef class FrontDecoder(GzipDecoder):
         self.pieces.append(MemberEnd(self.state.footer_crc, self.state.footer_isize))
         self.noted = 0
         return 0
-
-    @property
-    def pause_at(self):
-        """Byte of the input at or after which to pause at the next block boundary; negative for none."""
-        return self.pause_pos
-
-    @pause_at.setter
-    def pause_at(self, Py_ssize_t position):
-        self.pause_pos = position
-
-    @property
-    def nbytes_taken(self):
-        """Bytes of the input taken so far; may be asked by other threads while this one decodes."""
-        return self.consumed + self.chunk_pos
-
-    @property
-    def position(self):
-        """Bits of the input decoded so far."""
-        return fi_inflate_bit_position(&self.state.inflate, self.consumed + self.chunk_pos)
-
-    @property
-    def at_block_boundary(self):
-        """Whether a block header comes next."""
-        return self.state.phase == FI_GUNZIP_BODY and self.state.inflate.phase == FI_PHASE_BLOCK_HEADER
 
     @property
     def pending(self):

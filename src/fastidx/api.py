@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import math
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
 from ._kernel import GzipDecoder
+from .checks import check_end, check_plausible, read_header, take_bytes, truncated_error
 from .conversion import Conversion, Number, plan
-from .destination import Bytes1D, Destination
-from .errors import IdxError, TrailingDataError, TruncatedError
-from .header import IdxHeader, header_length, parse_header
+from .destination import Destination, bytes_of_out
+from .header import IdxHeader
 from .members import find_tasks, load_tasks
 from .parallel import ParallelLoad
-from .sources import BytesSource, Decoder, FileSource, Source, open_decoder, open_source
+from .sources import BytesSource, Decoder, Source, open_decoder, open_source
 from .threads import available_threads, check_threads
 
 if TYPE_CHECKING:
@@ -25,12 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["info", "load"]
 
 _Out = TypeVar("_Out")
-
-# DEFLATE's best: 258 bytes for two bits, with codes of one bit each (RFC 1951, section 3.2.5).
-_MAX_EXPANSION = 1032
-
-# As much as recognition of other kinds of file looks at.
-_PREFIX_NBYTES = 512
 
 # Below this, threads cost more than they save.
 _MIN_PARALLEL_NBYTES = 1 << 20
@@ -138,8 +130,8 @@ def load(
     """
     with contextlib.closing(open_source(source)) as opened:
         decoder, compression = open_decoder(opened, verify=verify)
-        header = _read_header(decoder, opened, compression)
-        _check_plausible(header, opened.name)
+        header = read_header(decoder, opened, compression)
+        check_plausible(header, opened.name)
         conversion = plan(header, dtype, scale, offset, lut, source=opened.name)
         items = _destination(out, header, conversion)
         nthreads = _choose_threads(threads, header)
@@ -149,12 +141,15 @@ def load(
                 return items.array() if out is None else out
             # Something is wrong with the data. What it is, the serial decoder says.
             decoder = GzipDecoder(BytesSource(data, opened.name), verify=verify)
-            _take(decoder, header.header_nbytes)
+            take_bytes(decoder, header.header_nbytes)
         items, done = _read_items(decoder, items)
         if done < header.nbytes:
-            done += len(_take(decoder, items.item_nbytes - 1))  # of an item that is not complete
-            raise _truncated(header, opened.name, done, decoder.truncated)
-        _check_end(decoder, header, opened.name, strict)
+            # And what there is of an item that is not complete.
+            done += len(take_bytes(decoder, items.item_nbytes - 1))
+            raise truncated_error(header, opened.name, done, decoder.truncated)
+        if not strict:
+            decoder.skip_member()
+        check_end(decoder, header, opened.name, strict=strict)
     return items.array() if out is None else out
 
 
@@ -186,7 +181,7 @@ def info(source: Source) -> IdxHeader:
     with contextlib.closing(open_source(source)) as opened:
         try:
             decoder, compression = open_decoder(opened, read_ahead=False)
-            return _read_header(decoder, opened, compression)
+            return read_header(decoder, opened, compression)
         finally:
             opened.rewind()
 
@@ -195,7 +190,7 @@ def _destination(out: Any, header: IdxHeader, conversion: Conversion | None) -> 
     """Return the memory to load into: all of it, or the first part where the size is unknown."""
     if out is not None:
         dtype = header.dtype if conversion is None else conversion.dtype
-        return Destination(header, conversion, _bytes_of_out(out, header.shape, dtype))
+        return Destination(header, conversion, bytes_of_out(out, header.shape, dtype))
     if header.compressed_nbytes is None:
         return Destination(header, conversion, nbytes=min(header.nbytes, _FIRST_GROWTH_NBYTES))
     return Destination(header, conversion)
@@ -229,114 +224,3 @@ def _choose_threads(threads: int | None, header: IdxHeader) -> int:
     if threads is None:
         return available_threads() if header.compressed_nbytes >= _MIN_PARALLEL_NBYTES else 1
     return threads
-
-
-def _take(decoder: Decoder, nbytes: int) -> bytes:
-    data = np.empty(nbytes, np.uint8)
-    return data[: decoder.read_into(data)].tobytes()
-
-
-def _read_header(
-    decoder: Decoder, source: BytesSource | FileSource, compression: str | None
-) -> IdxHeader:
-    prefix = _take(decoder, 4)
-    length = None
-    with contextlib.suppress(IdxError):
-        length = header_length(prefix, source=source.name)
-    if length is None:
-        # With more of the content in view the message can say what it is instead.
-        prefix += _take(decoder, _PREFIX_NBYTES - 4)
-        _check_not_cut(decoder, source.name, prefix, 4)
-        length = header_length(prefix, source=source.name)
-    prefix += _take(decoder, length - len(prefix))
-    _check_not_cut(decoder, source.name, prefix, length)
-    header = parse_header(prefix, source=source.name)
-    return dataclasses.replace(header, compression=compression, compressed_nbytes=source.nbytes)
-
-
-def _check_not_cut(decoder: Decoder, name: str, prefix: bytes, length: int) -> None:
-    """Refuse a compressed stream that ends before the header in it does."""
-    if decoder.truncated and len(prefix) < length:
-        raise TruncatedError(
-            f"{name}: expected an IDX header of at least {length} bytes, but the gzip stream "
-            f"breaks off after {len(prefix)}, as after a download that was cut; fetch it again"
-        )
-
-
-def _check_plausible(header: IdxHeader, name: str) -> None:
-    """Refuse a header whose data the file cannot hold, before anything is allocated for it."""
-    if header.compressed_nbytes is None:
-        return
-    if header.compression is None:
-        held = max(0, header.compressed_nbytes - header.header_nbytes)
-        if held < header.nbytes:
-            raise _truncated(header, name, held, False)
-    elif header.header_nbytes + header.nbytes > _MAX_EXPANSION * header.compressed_nbytes:
-        raise TruncatedError(
-            f"{name}: expected {header.nbytes:,} data bytes, as the header claims, found a file of "
-            f"{header.compressed_nbytes:,} bytes, which can hold at most {_MAX_EXPANSION} times as "
-            "many; it was cut or its header is damaged: fetch it again"
-        )
-
-
-def _truncated(header: IdxHeader, name: str, done: int, breaks_off: bool) -> IdxError:
-    if breaks_off:
-        cause = "the gzip stream breaks off, as after a download that was cut"
-    elif header.compression == "gzip":
-        cause = "the gzip stream itself is complete, so the header claims more than was written"
-    else:
-        cause = "the file was cut, or its header claims too much"
-    items = ""
-    if header.shape and header.item_nbytes:
-        items = f"; {done // header.item_nbytes:,} of {header.shape[0]:,} items complete"
-    return TruncatedError(
-        f"{name}: holds {done:,} of {header.nbytes:,} data bytes{items}; {cause}: "
-        "fetch or write it again"
-    )
-
-
-def _check_end(decoder: Decoder, header: IdxHeader, name: str, strict: bool) -> None:
-    """With all data read: nothing must be missing after it and, if strict, nothing be there."""
-    if not strict:
-        decoder.skip_member()
-    elif not decoder.at_end():
-        raise TrailingDataError(
-            f"{name}: expected the end after {header.nbytes:,} data bytes, as the header says, "
-            "found more; the header is damaged, or pass strict=False to ignore what follows"
-        )
-    if decoder.truncated:
-        raise TruncatedError(
-            f"{name}: holds all {header.nbytes:,} data bytes, but the gzip stream breaks off "
-            "before its end, so they cannot be verified; fetch it again"
-        )
-
-
-def _bytes_of_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Bytes1D:
-    """Return the caller's memory as bytes, if it is exactly what the result needs."""
-    if isinstance(out, np.ndarray):
-        if out.dtype != dtype:
-            order = "" if out.dtype.isnative else " in the other byte order"
-            raise ValueError(
-                f"out: expected dtype {dtype} in native byte order, found {out.dtype.name}{order}"
-            )
-        if out.shape != shape:
-            raise ValueError(f"out: expected shape {shape}, found {out.shape}")
-        if not out.flags.c_contiguous:
-            raise ValueError("out: expected a C-contiguous array, found gaps or another order")
-        if not out.flags.writeable:
-            raise ValueError("out: expected a writable array, found a read-only one")
-        return np.asarray(out).reshape(-1).view(np.uint8)  # of a subclass, the plain array
-    nbytes = math.prod(shape) * dtype.itemsize
-    try:
-        view = memoryview(out)
-    except TypeError:
-        raise TypeError(
-            f"out: expected an array or a writable buffer, found {type(out).__name__}"
-        ) from None
-    if view.readonly:
-        raise ValueError("out: expected a writable buffer, found a read-only one")
-    if not view.c_contiguous:
-        raise ValueError("out: expected a C-contiguous buffer, found one with gaps")
-    if view.nbytes != nbytes:
-        raise ValueError(f"out: expected a buffer of {nbytes:,} bytes, found {view.nbytes:,}")
-    return np.frombuffer(view.cast("B") if view.nbytes else bytearray(), np.uint8)

@@ -1,4 +1,4 @@
-"""The command line: ``fastidx info``, ``fastidx bench`` and ``fastidx demo``.
+"""The command line: ``fastidx info``, ``bench`` and ``demo``, and the commands of `cli_data`.
 
 Results go to stdout, complaints to stderr, one line each. Exit codes: 0 for success, 1 when a
 file could not be read or two readers disagree, 2 for a wrong command line, 130 after Ctrl-C, and
@@ -116,6 +116,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", metavar="DIR", help="a folder with MNIST's training set")
     command.add_argument("--png", metavar="FILE", help="draw the digits to this file as well")
     command.set_defaults(run=_demo)
+
+    from . import cli_data  # which imports from here
+
+    cli_data.add_commands(commands)
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -22,6 +23,10 @@ _SLICE_NBYTES = 256 * 1024
 
 class Reader(Protocol):
     """Anything that delivers the bytes of a file in order: decoders, or parts of their work."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the input has ended where it must not."""
 
     def read_into(
         self,
@@ -117,3 +122,34 @@ def _allocate(nbytes: int) -> Bytes1D:
     block = np.empty(nbytes + _ALIGNMENT, np.uint8)
     start = -int(block.__array_interface__["data"][0]) % _ALIGNMENT
     return block[start : start + nbytes]
+
+
+def bytes_of_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Bytes1D:
+    """Return the caller's memory as bytes, if it is exactly what the result needs."""
+    if isinstance(out, np.ndarray):
+        if out.dtype != dtype:
+            order = "" if out.dtype.isnative else " in the other byte order"
+            raise ValueError(
+                f"out: expected dtype {dtype} in native byte order, found {out.dtype.name}{order}"
+            )
+        if out.shape != shape:
+            raise ValueError(f"out: expected shape {shape}, found {out.shape}")
+        if not out.flags.c_contiguous:
+            raise ValueError("out: expected a C-contiguous array, found gaps or another order")
+        if not out.flags.writeable:
+            raise ValueError("out: expected a writable array, found a read-only one")
+        return np.asarray(out).reshape(-1).view(np.uint8)  # of a subclass, the plain array
+    nbytes = math.prod(shape) * dtype.itemsize
+    try:
+        view = memoryview(out)
+    except TypeError:
+        raise TypeError(
+            f"out: expected an array or a writable buffer, found {type(out).__name__}"
+        ) from None
+    if view.readonly:
+        raise ValueError("out: expected a writable buffer, found a read-only one")
+    if not view.c_contiguous:
+        raise ValueError("out: expected a C-contiguous buffer, found one with gaps")
+    if view.nbytes != nbytes:
+        raise ValueError(f"out: expected a buffer of {nbytes:,} bytes, found {view.nbytes:,}")
+    return np.frombuffer(view.cast("B") if view.nbytes else bytearray(), np.uint8)

@@ -13,6 +13,7 @@ __all__ = [
     "CorruptError",
     "HeaderError",
     "IdxError",
+    "IndexFileError",
     "TrailingDataError",
     "TruncatedError",
     "UnsupportedDTypeError",
@@ -63,3 +64,7 @@ class ConversionError(IdxError):
 
 class UnsupportedDTypeError(IdxError, TypeError):
     """The array to be saved has a type that IDX lacks."""
+
+
+class IndexFileError(IdxError):
+    """The index is damaged, not one at all, or that of another file."""

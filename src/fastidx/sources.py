@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -72,6 +73,25 @@ class BytesSource:
         """Return the whole content, whatever has been taken before."""
         return self._all
 
+    def read_range(self, begin: int, end: int | None) -> memoryview:
+        """Return bytes from any place; fewer, and to the end if None, where there are no more."""
+        return self._all[begin:end]
+
+    def read_range_into(self, begin: int, out: memoryview) -> int:
+        """Fill ``out`` from any place; returns how many bytes there were."""
+        piece = self._all[begin : begin + len(out)]
+        out[: len(piece)] = piece
+        return len(piece)
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether `restart_at` and `read_range` work."""
+        return True
+
+    def restart_at(self, position: int) -> None:
+        """Continue from any place."""
+        self._rest = self._all[position:]
+
     def rewind(self) -> None:
         """Do nothing: reading has no effect on the object."""
 
@@ -87,6 +107,7 @@ class FileSource:
         self.name = name
         self._file = file
         self._owned = owned
+        self._lock = threading.Lock()
         self._begin: int | None
         self.nbytes: int | None
         self._begin, self.nbytes = _extent(file)
@@ -168,6 +189,47 @@ class FileSource:
             done += n
         return done
 
+    def read_range(self, begin: int, end: int | None) -> memoryview:
+        """Return bytes from any place; fewer, and to the end if None, where there are no more."""
+        if end is None:
+            end = self.nbytes or 0
+        data = np.empty(max(0, end - begin), np.uint8).data
+        return data[: self.read_range_into(begin, data)]
+
+    def read_range_into(self, begin: int, out: memoryview) -> int:
+        """Fill ``out`` from any place; returns how many bytes there were."""
+        if self._owned and hasattr(os, "preadv") and isinstance(self._file, io.FileIO):
+            return self._read_at(begin, out)
+        if self._begin is None:
+            raise self._cannot_seek(begin)
+        with self._lock:
+            # Whoever reads on from where the file is must find it there.
+            here = self._file.tell()
+            self._file.seek(self._begin + begin)
+            done = 0
+            while done < len(out) and (n := self._read_once(out[done:])):
+                done += n
+            self._file.seek(here)
+            return done
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether `restart_at` and `read_range` work."""
+        return self._begin is not None
+
+    def restart_at(self, position: int) -> None:
+        """Continue from any place, if the file can seek."""
+        if self._begin is None:
+            raise self._cannot_seek(position)
+        self._file.seek(self._begin + position)
+        self._start = self._stop = 0
+
+    def _cannot_seek(self, position: int) -> io.UnsupportedOperation:
+        return io.UnsupportedOperation(
+            f"{self.name}: expected a source that can seek, to go to byte {position:,}, found one "
+            "that cannot; read forward only, or open a path, URL or bytes"
+        )
+
     def rewind(self) -> None:
         """Put the file back to where it was, if it can seek."""
         if self._begin is not None:
@@ -242,12 +304,19 @@ def _extent(file: Any) -> tuple[int, int] | tuple[None, None]:
     return begin, max(0, end - begin)
 
 
+class ByteReader(Protocol):
+    """What `PlainDecoder` asks of its source."""
+
+    def read_into(self, out: memoryview) -> int:
+        """Take as many bytes as fit; fewer only at the end."""
+
+
 class PlainDecoder:
     """The bytes of an uncompressed IDX file: the counterpart of `GzipDecoder`."""
 
     truncated = False  # a plain file cannot tell; its header does
 
-    def __init__(self, source: BytesSource | FileSource) -> None:
+    def __init__(self, source: ByteReader) -> None:
         self._source = source
         self._part = b""  # of an item that the source does not complete
 

@@ -104,7 +104,20 @@ def save(
     name = path if path is not None else str(getattr(target, "name", "<file object>"))
     values = np.asarray(array)
     header = header_for(values, target=name)
-    parts = _file_parts(values, header)
+    parts = _file_parts(header, _slices(values, header.file_dtype))
+    _save_parts(target, parts, compression=compression, level=level, threads=threads)
+
+
+def _save_parts(
+    target: str | os.PathLike[str] | _Writable,
+    parts: Iterable[bytes],
+    *,
+    compression: Compression = "infer",
+    level: int = 6,
+    threads: int | None = None,
+) -> None:
+    """Write a file of these bytes, compressed as `save` does it."""
+    path = _path_of(target)
     # The name of a file object is not asked: that of a GzipFile ends in .gz, and must not count.
     named_gz = path is not None and path.lower().endswith(".gz")
     if compression == "gzip" or (compression == "infer" and named_gz):
@@ -139,19 +152,24 @@ def _path_of(target: object) -> str | None:
     )
 
 
-def _file_parts(array: np.ndarray[Any, Any], header: IdxHeader) -> Iterator[bytes]:
-    """Yield the file's bytes: the header, then the data in C order, big-endian, in slices."""
+def _file_parts(header: IdxHeader, slices: Iterable[np.ndarray[Any, Any]]) -> Iterator[bytes]:
+    """Yield an IDX file's bytes: the header, then the data, which come in C order."""
     yield header.to_bytes()
+    for values in slices:
+        yield values.astype(header.file_dtype, copy=False).tobytes()
+
+
+def _slices(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Iterator[np.ndarray[Any, Any]]:
+    """Yield an array's values in C order, in slices of 1 MiB that are valid until the next."""
     slices = np.nditer(
         array,
         flags=["external_loop", "buffered", "zerosize_ok"],
-        op_dtypes=[header.file_dtype],
+        op_dtypes=[dtype],
         order="C",
         casting="equiv",
-        buffersize=_SLICE_NBYTES // header.file_dtype.itemsize,
+        buffersize=_SLICE_NBYTES // dtype.itemsize,
     )
-    for values in cast("Iterator[np.ndarray[Any, Any]]", slices):
-        yield values.tobytes()
+    return cast("Iterator[np.ndarray[Any, Any]]", slices)
 
 
 def _gzip(parts: Iterable[bytes], level: int) -> Iterator[bytes]:

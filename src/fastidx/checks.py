@@ -1,0 +1,116 @@
+"""What an opened source must have: a header, room for what it claims, all its data, an end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+
+from .errors import IdxError, TrailingDataError, TruncatedError
+from .header import IdxHeader, header_length, parse_header
+from .sources import BytesSource, Decoder, FileSource
+
+# DEFLATE's best: 258 bytes for two bits, with codes of one bit each (RFC 1951, section 3.2.5).
+_MAX_EXPANSION = 1032
+
+# As much as recognition of other kinds of file looks at.
+_PREFIX_NBYTES = 512
+
+
+def take_bytes(decoder: Decoder, nbytes: int) -> bytes:
+    """Read so many bytes, or as many as there are."""
+    data = np.empty(nbytes, np.uint8)
+    return data[: decoder.read_into(data)].tobytes()
+
+
+def read_header(
+    decoder: Decoder, source: BytesSource | FileSource, compression: str | None
+) -> IdxHeader:
+    """Read the header, with which any IDX file begins, or say what the file is instead."""
+    prefix = take_bytes(decoder, 4)
+    length = None
+    with contextlib.suppress(IdxError):
+        length = header_length(prefix, source=source.name)
+    if length is None:
+        # With more of the content in view the message can say what it is instead.
+        prefix += take_bytes(decoder, _PREFIX_NBYTES - 4)
+        _check_not_cut(decoder, source.name, prefix, 4)
+        length = header_length(prefix, source=source.name)
+    prefix += take_bytes(decoder, length - len(prefix))
+    _check_not_cut(decoder, source.name, prefix, length)
+    header = parse_header(prefix, source=source.name)
+    return dataclasses.replace(header, compression=compression, compressed_nbytes=source.nbytes)
+
+
+def _check_not_cut(decoder: Decoder, name: str, prefix: bytes, length: int) -> None:
+    """Refuse a compressed stream that ends before the header in it does."""
+    if decoder.truncated and len(prefix) < length:
+        raise TruncatedError(
+            f"{name}: expected an IDX header of at least {length} bytes, but the gzip stream "
+            f"breaks off after {len(prefix)}, as after a download that was cut; fetch it again"
+        )
+
+
+def check_plausible(header: IdxHeader, name: str) -> None:
+    """Refuse a header whose data the file cannot hold, before anything is allocated for it."""
+    if header.compressed_nbytes is None:
+        return
+    if header.compression is None:
+        held = max(0, header.compressed_nbytes - header.header_nbytes)
+        if held < header.nbytes:
+            raise truncated_error(header, name, held, False)
+    elif header.header_nbytes + header.nbytes > _MAX_EXPANSION * header.compressed_nbytes:
+        raise TruncatedError(
+            f"{name}: expected {header.nbytes:,} data bytes, as the header claims, found a file of "
+            f"{header.compressed_nbytes:,} bytes, which can hold at most {_MAX_EXPANSION} times as "
+            "many; it was cut or its header is damaged: fetch it again"
+        )
+
+
+def truncated_error(header: IdxHeader, name: str, done: int, breaks_off: bool) -> IdxError:
+    """Return the error for data that ends early, which says how much there is."""
+    if breaks_off:
+        cause = "the gzip stream breaks off, as after a download that was cut"
+    elif header.compression == "gzip":
+        cause = "the gzip stream itself is complete, so the header claims more than was written"
+    else:
+        cause = "the file was cut, or its header claims too much"
+    items = ""
+    if header.shape and header.item_nbytes:
+        items = f"; {done // header.item_nbytes:,} of {header.shape[0]:,} items complete"
+    return TruncatedError(
+        f"{name}: holds {done:,} of {header.nbytes:,} data bytes{items}; {cause}: "
+        "fetch or write it again"
+    )
+
+
+class Ending(Protocol):
+    """Anything that has been read to the end of the data, and knows what comes then."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the input has ended where it must not."""
+
+    def at_end(self) -> bool:
+        """Whether nothing more will come."""
+
+
+def check_end(reader: Ending, header: IdxHeader, name: str, *, strict: bool) -> None:
+    """With all data read: nothing must be missing after it and, if strict, nothing be there."""
+    if strict and not reader.at_end():
+        raise trailing_error(header, name)
+    if reader.truncated:
+        raise TruncatedError(
+            f"{name}: holds all {header.nbytes:,} data bytes, but the gzip stream breaks off "
+            "before its end, so they cannot be verified; fetch it again"
+        )
+
+
+def trailing_error(header: IdxHeader, name: str) -> IdxError:
+    """Return the error for bytes behind the data."""
+    return TrailingDataError(
+        f"{name}: expected the end after {header.nbytes:,} data bytes, as the header says, "
+        "found more; the header is damaged, or load it with strict=False to ignore what follows"
+    )

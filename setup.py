@@ -4,8 +4,9 @@ Two environment variables choose another build, each in a build folder of its ow
 
 FASTIDX_DEBUG=1
     Assertions, debug information, no optimisation, the compiler's warnings.
-FASTIDX_SANITIZE=1
-    AddressSanitizer and UndefinedBehaviorSanitizer (gcc and clang); tests/sanitize.sh uses it.
+FASTIDX_SANITIZE=address (or 1), FASTIDX_SANITIZE=thread
+    AddressSanitizer and UndefinedBehaviorSanitizer, or ThreadSanitizer (gcc and clang);
+    tests/sanitize.sh uses them.
 """
 
 import os
@@ -21,15 +22,18 @@ MSVC = sys.platform == "win32"
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 PACKAGE = Path("src/fastidx")
-SANITIZERS = "-fsanitize=address,undefined"
+SANITIZERS = {"address": "address,undefined", "thread": "thread"}
 
 
 def variant() -> str:
-    """Return which of the three builds the environment asks for."""
-    for name in ("sanitize", "debug"):
-        if os.environ.get(f"FASTIDX_{name.upper()}", "0") not in ("", "0"):
-            return name
-    return "release"
+    """Return which build the environment asks for: release, debug, or a sanitizer's name."""
+    sanitizer = os.environ.get("FASTIDX_SANITIZE") or "0"
+    if sanitizer != "0":
+        name = "address" if sanitizer == "1" else sanitizer
+        if name not in SANITIZERS:
+            raise SystemExit(f"FASTIDX_SANITIZE: expected address or thread, found {sanitizer!r}")
+        return name
+    return "release" if os.environ.get("FASTIDX_DEBUG", "0") in ("", "0") else "debug"
 
 
 def flags(build: str) -> tuple[list[str], list[str]]:
@@ -39,9 +43,10 @@ def flags(build: str) -> tuple[list[str], list[str]]:
     common = ["-std=c11", "-fvisibility=hidden"]
     if build == "debug":
         return [*common, "-O0", "-g3", "-Wall", "-Wextra"], []
-    if build == "sanitize":
-        checks = [SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-        return [*common, "-O1", "-g", *checks], [SANITIZERS]
+    if build in SANITIZERS:
+        sanitize = f"-fsanitize={SANITIZERS[build]}"
+        checks = [sanitize, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+        return [*common, "-O1", "-g", *checks], [sanitize]
     return [*common, OPTIMIZE, "-g0"], []
 
 

@@ -3,10 +3,11 @@
     python -m benchmarks.compare                 # all suites, the table on stdout
     python -m benchmarks.compare images --rounds 41 --cpu 1
     python -m benchmarks.compare --write         # replace the table in README.md and results.json
+    python -m benchmarks.compare big --write     # replace one suite's part of them
 
 In each round every contender loads the file once, in an order that rotates from round to round, so
 that a machine that slows down slows all of them. A contender's ratio is the median, over the
-rounds, of its time divided by fastidx's time in the same round.
+rounds, of its time divided by the time of fastidx on one thread in the same round.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ import tempfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,8 +37,10 @@ import fastidx
 from fastidx import reference
 
 from . import processes
-from .contenders import Contender, MissingError
-from .suites import SUITES, Files, Suite, prepare, verify
+from .contenders import FASTIDX, Contender, MissingError, available_cpus
+from .files import BIG_N, SMOKE_BIG_N, SMOKE_N, Files, N, prepare
+from .neighbours import usage
+from .suites import SUITES, Suite, verify
 
 _README = Path(__file__).with_name("README.md")
 _RESULTS = Path(__file__).with_name("results.json")
@@ -47,7 +51,9 @@ _LEAST_ROUNDS = 5
 _BUDGET_S = 12.0  # for one contender in one suite: the slow ones sit out the later rounds
 _SAMPLE_S = 0.002  # a shorter call is repeated, or the clock and the caches would speak
 _PROCESS_ROUNDS = 15
-_SMOKE_N = 500
+_PROCESS = "process"  # named like a suite: the import and the peak of memory
+_DISTURBED = 0.1  # of all CPUs' time taken by others: with patience, the round is repeated
+_LOOK_S = 0.1  # the kernel's clock ticks every 10 ms, so that is 10 ticks of each CPU
 
 
 class Plan(NamedTuple):
@@ -58,6 +64,7 @@ class Plan(NamedTuple):
     budget_s: float
     sample_s: float
     process_rounds: int
+    patience_s: float = 0.0
 
 
 @dataclass
@@ -78,7 +85,8 @@ def measure(suite: Suite, files: Files, plan: Plan) -> dict[str, Any]:
     """Verify and time all contenders of a suite; return the results, raw times included."""
     source = suite.source(files)
     expected = reference.load_frombuffer(source)
-    entries, missing = [], []
+    entries: list[Times] = []
+    missing: list[str] = []
     for contender in suite.contenders:
         try:
             version = contender.require()
@@ -92,19 +100,58 @@ def measure(suite: Suite, files: Files, plan: Plan) -> dict[str, Any]:
         entries.append(Times(contender, version, min(plan.rounds, rounds), loops))
     dtype, shape = expected.dtype.name, expected.shape
     del expected
-    for turn in range(plan.rounds):
-        shift = turn % len(entries)
-        for entry in entries[shift:] + entries[:shift]:
-            if turn < entry.rounds:
-                entry.seconds.append(_seconds(entry.contender.load, source, entry.loops))
+    others, nrepeated = _run_rounds(entries, source, plan)
     return {
         "suite": suite.name,
         "title": suite.title,
         "dtype": dtype,
         "shape": shape,
+        "others": others,
+        "repeated": nrepeated,
         "contenders": [_entry_json(entry, entries[0]) for entry in entries],
         "missing": missing,
     }
+
+
+def _run_rounds(entries: list[Times], source: object, plan: Plan) -> tuple[list[float], int]:
+    """Time the rounds; return the part that others took in each, and how many were repeated.
+
+    Whether a round counts depends on what others did meanwhile, never on what was measured.
+    """
+    others: list[float] = []
+    nrepeated = 0
+    deadline = perf_counter() + plan.patience_s
+    turn = 0
+    while turn < plan.rounds:
+        impatient = perf_counter() >= deadline
+        if plan.patience_s and impatient and turn >= plan.least_rounds:
+            break  # rather than to mix disturbed rounds in
+        if not impatient and _share_of_others(lambda: sleep(_LOOK_S)) >= _DISTURBED:
+            continue
+        shift = turn % len(entries)
+        order = [entry for entry in entries[shift:] + entries[:shift] if turn < entry.rounds]
+        seconds: list[float] = []
+        share = _share_of_others(partial(_time_round, order, source, seconds))
+        if share >= _DISTURBED and not impatient:
+            nrepeated += 1
+            continue
+        others.append(share)
+        turn += 1
+        for entry, measured in zip(order, seconds, strict=True):
+            entry.seconds.append(measured)
+    return others, nrepeated
+
+
+def _time_round(order: list[Times], source: object, seconds: list[float]) -> None:
+    seconds += [_seconds(entry.contender.load, source, entry.loops) for entry in order]
+
+
+def _share_of_others(run: Callable[[], object]) -> float:
+    """Return the part of all CPUs' time that others take while something runs; 0 if unknown."""
+    before = usage()
+    run()
+    now = usage()
+    return 0.0 if before is None or now is None else now.since(before).others
 
 
 def _seconds(load: Callable[[Any], object], source: object, loops: int) -> float:
@@ -140,23 +187,38 @@ def _entry_json(entry: Times, base: Times) -> dict[str, Any]:
     }
 
 
+def report_markdown(report: dict[str, Any]) -> str:
+    """Return all that was measured, as it stands in the README."""
+    parts = [environment_markdown(report["environment"]), *map(suite_markdown, report["suites"])]
+    if report["processes"] is not None:
+        parts.append(processes_markdown(report["processes"]))
+    return "\n".join(parts)
+
+
 def suite_markdown(result: dict[str, Any]) -> str:
     """Return a suite's table, the fastest contender first."""
     shape = " x ".join(f"{length:,}" for length in result["shape"])
     lines = [
         f"### {result['title']}: {result['dtype']}, {shape}",
         "",
-        "| loader | version | median | best | of fastidx's time | rounds |",
+        f"| loader | version | median | best | / {FASTIDX.name} | rounds |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in sorted(result["contenders"], key=lambda row: row["ratio_to_fastidx"]):
-        name = f"**{row['name']}**" if row["name"] == "fastidx" else row["name"]
+        name = f"**{row['name']}**" if row["name"].startswith("fastidx") else row["name"]
         lines.append(
             f"| {name} | {row['version']} | {_duration(row['median_s'])} "
             f"| {_duration(row['best_s'])} | {row['ratio_to_fastidx']:.2f} "
             f"| {len(row['seconds'])} |"
         )
-    lines += ["", *(f"Not measured: {reason}\n" for reason in result["missing"])]
+    lines.append("")
+    if any(result["others"]):
+        lines.append(
+            f"Other processes took {median(result['others']):.0%} of the CPUs' time meanwhile "
+            f"(median of the rounds; {result['repeated']} disturbed rounds were repeated).\n"
+        )
+    if result["missing"]:
+        lines.append(f"Not measured: {'; '.join(result['missing'])}\n")
     return "\n".join(lines)
 
 
@@ -165,20 +227,25 @@ def _duration(seconds: float) -> str:
 
 
 def processes_json(files: Files, plan: Plan) -> dict[str, Any]:
-    """Measure the import and the peak of memory."""
+    """Measure the import and the peaks of memory."""
     imports = [processes.import_seconds() for _ in range(plan.process_rounds)]
-    result: dict[str, Any] = {"import_s": imports}
+    result: dict[str, Any] = {"import_s": imports, "peaks": []}
+    loads = [("the training images", files.images, 1), ("the big file", files.big, 2)]
     try:
-        peaks = [processes.peak_memory(files.images, files.labels) for _ in range(3)]
+        for what, path, threads in loads:
+            worst = max(
+                (processes.peak_memory(path, files.labels, threads=threads) for _ in range(3)),
+                key=lambda peak: peak.excess,
+            )
+            about = {"what": what, "threads": threads, "excess": worst.excess}
+            result["peaks"].append(about | worst._asdict())
     except NotImplementedError as unsupported:
         result["peak_missing"] = str(unsupported)
-    else:
-        result["peaks"] = [peak._asdict() | {"excess": peak.excess} for peak in peaks]
     return result
 
 
 def processes_markdown(result: dict[str, Any]) -> str:
-    """Return the import's cost and the peak of memory as a list."""
+    """Return the import's cost and the peaks of memory as a list."""
     added = median(result["import_s"])
     lines = [
         "### Process",
@@ -186,27 +253,25 @@ def processes_markdown(result: dict[str, Any]) -> str:
         f"- `import fastidx` after `import numpy`: {_duration(added)} "
         f"(median of {len(result['import_s'])} processes)",
     ]
-    for peak in result.get("peaks", [])[:1]:
-        worst = max(other["excess"] for other in result["peaks"])
-        lines.append(
-            f"- peak memory of loading the training images from a path: {peak['output']:,} bytes "
-            f"of output + {peak['file']:,} of compressed file {worst:+,} bytes (the worst of "
-            f"{len(result['peaks'])} processes)"
-        )
+    lines += [
+        f"- peak memory of loading {peak['what']} from a path with `threads={peak['threads']}`: "
+        f"{peak['output']:,} bytes of output + {peak['file']:,} of compressed file "
+        f"{peak['excess']:+,} bytes (the worst of 3 processes)"
+        for peak in result["peaks"]
+    ]
     if "peak_missing" in result:
         lines.append(f"- peak memory: not measured ({result['peak_missing']})")
     return "\n".join(lines) + "\n"
 
 
-def environment(files: Files) -> dict[str, Any]:
+def environment(files: Files, argv: Sequence[str]) -> dict[str, Any]:
     """Describe the machine, the versions and the run."""
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "command": shlex.join(["python", "-m", "benchmarks.compare", *sys.argv[1:]]),
+        "commands": [shlex.join(["python", "-m", "benchmarks.compare", *argv])],
         "cpu": _cpu_model(),
         "cpus": os.cpu_count(),
-        "cpus_used": len(affinity(0)) if affinity else os.cpu_count(),
+        "cpus_used": available_cpus(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -236,7 +301,8 @@ def environment_markdown(about: dict[str, Any]) -> str:
         f"{about['date']}, {about['cpu']}, {about['cpus_used']} of {about['cpus']} CPUs used, "
         f"{about['system']}, Python {about['python']}, numpy {about['numpy']}, zlib "
         f"{about['zlib']}, fastidx {about['fastidx']}.\n"
-        f"Data: {about['data']}; in the page cache. Command: `{about['command']}`.\n"
+        f"Data: {about['data']}; in the page cache. Commands: "
+        f"{', '.join(f'`{command}`' for command in about['commands'])}.\n"
     )
 
 
@@ -254,39 +320,83 @@ def replace_table(readme: str, table: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the suites that the command line names."""
+    argv = sys.argv[1:] if argv is None else argv
     args = _parser().parse_args(argv)
     if args.cpu is not None:
         os.sched_setaffinity(0, {args.cpu})
-    plan = Plan(args.rounds, _LEAST_ROUNDS, _BUDGET_S, _SAMPLE_S, _PROCESS_ROUNDS)
-    if args.smoke:
-        plan = Plan(1, 1, 0.0, 0.0, 1)
-    suites = [suite for suite in SUITES if not args.suites or suite.name in args.suites]
-    with tempfile.TemporaryDirectory(prefix="fastidx-benchmarks-") as folder:
-        files = prepare(Path(folder), n=_SMOKE_N if args.smoke else 60000)
-        about = environment(files)
-        results = [measure(suite, files, plan) for suite in suites]
-        own = None if args.suites else processes_json(files, plan)
-    parts = [environment_markdown(about), *map(suite_markdown, results)]
-    if own is not None:
-        parts.append(processes_markdown(own))
-    table = "\n".join(parts)
-    print(table)
-    report = json.dumps({"environment": about, "suites": results, "processes": own}, indent=1)
+    report = _run(args, argv)
+    print(report_markdown(report))
     if args.json is not None:
-        args.json.write_text(report + "\n")
+        args.json.write_text(_json(report))
     if args.write:
+        if _RESULTS.exists():
+            report = merged(json.loads(_RESULTS.read_text()), report)
+        table = report_markdown(report)
         _README.write_text(replace_table(_README.read_text("utf-8"), table), "utf-8")
-        _RESULTS.write_text(report + "\n")
+        _RESULTS.write_text(_json(report))
+
+
+def _run(args: argparse.Namespace, argv: Sequence[str]) -> dict[str, Any]:
+    plan, n, big_n = Plan(1, 1, 0.0, 0.0, 1), SMOKE_N, SMOKE_BIG_N
+    if not args.smoke:
+        plan = Plan(
+            args.rounds, _LEAST_ROUNDS, _BUDGET_S, _SAMPLE_S, _PROCESS_ROUNDS, args.patience
+        )
+        n, big_n = N, BIG_N
+    chosen = args.suites or _names()
+    with tempfile.TemporaryDirectory(prefix="fastidx-benchmarks-") as folder:
+        files = prepare(Path(folder), n=n, big_n=big_n)
+        return {
+            "environment": environment(files, argv),
+            "suites": [measure(suite, files, plan) for suite in SUITES if suite.name in chosen],
+            "processes": processes_json(files, plan) if _PROCESS in chosen else None,
+        }
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return the old report with the suites of the new one in place of its own.
+
+    Nothing is left of an old report of another machine, version, day or data: what stands in one
+    table can be compared.
+    """
+    about, before = dict(new["environment"]), dict(old["environment"])
+    commands = about.pop("commands")
+    earlier = before.pop("commands")
+    if about != before:
+        return new
+    suites = {result["suite"]: result for result in [*old["suites"], *new["suites"]]}
+    return {
+        "environment": new["environment"] | {"commands": list(dict.fromkeys(earlier + commands))},
+        "suites": [suites[suite.name] for suite in SUITES if suite.name in suites],
+        "processes": new["processes"] or old["processes"],
+    }
+
+
+def _json(report: dict[str, Any]) -> str:
+    return json.dumps(report, indent=1) + "\n"
+
+
+def _names() -> list[str]:
+    return [*(suite.name for suite in SUITES), _PROCESS]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    names = [suite.name for suite in SUITES]
     # No choices=: argparse would check the empty list against them as well.
-    parser.add_argument("suites", nargs="*", metavar="SUITE", type=_suite_name, help=str(names))
+    parser.add_argument(
+        "suites", nargs="*", metavar="SUITE", type=_suite_name, help=", ".join(_names())
+    )
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
     parser.add_argument("--cpu", type=int, help="stay on this CPU (Linux)")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="measure while others take less than a tenth of the CPUs' time, and wait for such "
+        "moments so long at most in each suite (Linux; default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw times here")
     parser.add_argument("--write", action="store_true", help="update README.md and results.json")
     parser.add_argument("--smoke", action="store_true", help="one round, small data: does it run?")
@@ -294,7 +404,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _suite_name(text: str) -> str:
-    if text not in {suite.name for suite in SUITES}:
+    if text not in _names():
         raise argparse.ArgumentTypeError(f"no suite is named {text!r}")
     return text
 

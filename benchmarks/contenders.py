@@ -23,6 +23,7 @@ import struct
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -43,20 +44,52 @@ class MissingError(Exception):
     """A contender is not installed; the message says what is missing."""
 
 
+def _same(array: Array) -> Array:
+    return array
+
+
 @dataclass(frozen=True)
 class Contender:
-    """One way to load a file."""
+    """One way to load a file.
+
+    Parameters
+    ----------
+    name : str
+        What the tables call it.
+    load : callable
+        From a source to an array.
+    version : callable
+        What is measured; raises ImportError or OSError where it cannot be.
+    threads : int
+        How many it uses. Not measured on fewer CPUs.
+    convert : callable
+        What ``load`` makes of the values in the file; by default nothing.
+    own : bool
+        Whether the result must also have the type that ``convert`` returns.
+    """
 
     name: str
     load: Callable[[Source], Array]
     version: Callable[[], str]
+    threads: int = 1
+    convert: Callable[[Array], Array] = _same
+    own: bool = False
 
     def require(self) -> str:
-        """Return the version; raise `MissingError` when the contender is not installed."""
+        """Return the version; raise `MissingError` when the contender cannot be measured."""
+        cpus = available_cpus()
+        if self.threads > cpus:
+            raise MissingError(f"{self.name}: CPUs that this process may use: {cpus}")
         try:
             return self.version()
         except (ImportError, OSError) as error:
             raise MissingError(f"{self.name}: {error}") from error
+
+
+def available_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _content(source: Source) -> bytes:
@@ -92,8 +125,32 @@ def _native(content: Any) -> Array:
 # --- fastidx and its reference ------------------------------------------------------------------
 
 
-def _fastidx(source: Source) -> Array:
-    return fastidx.load(source)
+def _fastidx(threads: int) -> Contender:
+    def load(source: Source) -> Array:
+        return fastidx.load(source, threads=threads)
+
+    name = f"fastidx, {_threads(threads)}"
+    return Contender(name, load, _fastidx_version, threads, own=True)
+
+
+def _fastidx_float32(threads: int) -> Contender:
+    def load(source: Source) -> Array:
+        return fastidx.load(source, dtype=np.float32, scale=1 / 255, threads=threads)
+
+    name = f"fastidx to float32, {_threads(threads)}"
+    return Contender(name, load, _fastidx_version, threads, _to_float32, own=True)
+
+
+def _fastidx_float64(threads: int) -> Contender:
+    def load(source: Source) -> Array:
+        return fastidx.load(source, scale=Fraction(1, 255), threads=threads)
+
+    name = f"fastidx to float64, {_threads(threads)}"
+    return Contender(name, load, _fastidx_version, threads, _to_float64, own=True)
+
+
+def _threads(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"
 
 
 def _fastidx_inflate(source: Source) -> Array:
@@ -116,6 +173,23 @@ def _fastidx_version() -> str:
 
 def _gzip(source: Source) -> Array:
     return _native(gzip.decompress(_content(source)))
+
+
+def _to_float32(array: Array) -> Array:
+    return array.astype(np.float32) / np.float32(255)
+
+
+def _to_float64(array: Array) -> Array:
+    converted: Array = array / 255.0
+    return converted
+
+
+def _gzip_float32(source: Source) -> Array:
+    return _to_float32(_gzip(source))
+
+
+def _gzip_float64(source: Source) -> Array:
+    return _to_float64(_gzip(source))
 
 
 def _plain(source: Source) -> Array:
@@ -194,6 +268,23 @@ def _cramjam(source: Source) -> Array:
     return _native(content)
 
 
+def _rapidgzip(threads: int) -> Contender:
+    def load(source: Source) -> Array:
+        module = importlib.import_module("rapidgzip")
+        assert isinstance(source, Path)
+        with module.open(os.fspath(source), parallelization=threads) as file:
+            start = file.read(4)
+            shape = struct.unpack(f">{start[3]}I", file.read(4 * start[3]))
+            values = np.empty(shape, _DTYPES[start[2]])
+            content = values.reshape(-1).view(np.uint8)  # it takes len() for the size
+            if file.readinto(content) != len(content) or file.read(1):
+                raise ValueError(f"{source}: its size is not what its header says")
+        return values
+
+    version = _package("rapidgzip", "rapidgzip")
+    return Contender(f"rapidgzip, {_threads(threads)}", load, version, threads)
+
+
 # --- the C library libdeflate, whole buffer to whole buffer -------------------------------------
 
 
@@ -256,10 +347,22 @@ def _libdeflate_version() -> str:
     return name
 
 
-FASTIDX = Contender("fastidx", _fastidx, _fastidx_version)
+_THREADS = (2, 4, 8, 16)
+
+FASTIDX = _fastidx(1)
+FASTIDX_PARALLEL = tuple(_fastidx(threads) for threads in _THREADS)
+FASTIDX_2 = FASTIDX_PARALLEL[0]
+FASTIDX_FLOAT32 = tuple(_fastidx_float32(threads) for threads in (1, 2))
+FASTIDX_FLOAT64 = tuple(_fastidx_float64(threads) for threads in (1, 2))
 FASTIDX_INFLATE = Contender("fastidx, inflate alone", _fastidx_inflate, _fastidx_version)
 STRUCT = Contender("gzip + struct (reference)", reference.load, _python_version)
 GZIP = Contender("gzip + frombuffer", _gzip, _python_version)
+GZIP_FLOAT32 = Contender(
+    "gzip + frombuffer, astype, division", _gzip_float32, _python_version, convert=_to_float32
+)
+GZIP_FLOAT64 = Contender(
+    "gzip + frombuffer, division", _gzip_float64, _python_version, convert=_to_float64
+)
 PLAIN = Contender("read + frombuffer", _plain, _numpy_version)
 FROMFILE = Contender("numpy.fromfile", _fromfile, _numpy_version)
 NPY = Contender("numpy.load of a .npy file (the floor)", _npy, _numpy_version)
@@ -272,4 +375,7 @@ LIBDEFLATE = Contender("libdeflate (C library)", _libdeflate_native, _libdeflate
 LIBDEFLATE_INFLATE = Contender(
     "libdeflate (C library), inflate alone", _libdeflate_view, _libdeflate_version
 )
+RAPIDGZIP = _rapidgzip(1)
+RAPIDGZIP_PARALLEL = tuple(_rapidgzip(threads) for threads in _THREADS)
+RAPIDGZIP_2 = RAPIDGZIP_PARALLEL[0]
 PACKAGES = (DEFLATE, ISAL, ZLIB_NG, CRAMJAM)

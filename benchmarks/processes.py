@@ -28,10 +28,11 @@ def kib(name):
     status = Path("/proc/self/status").read_text()
     return int(status.partition(name + ":")[2].split()[0])
 
-fastidx.load(sys.argv[1])
+threads = int(sys.argv[3])
+fastidx.load(sys.argv[1], threads=threads)
 Path("/proc/self/clear_refs").write_text("5")
 before = kib("VmHWM")
-array = fastidx.load(sys.argv[2])
+array = fastidx.load(sys.argv[2], threads=threads)
 print((kib("VmHWM") - before) * 1024, array.nbytes)
 """
 
@@ -54,11 +55,11 @@ def import_seconds() -> float:
     return float(_run(_IMPORT))
 
 
-def peak_memory(path: Path, small: Path) -> Peak:
+def peak_memory(path: Path, small: Path, *, threads: int = 1) -> Peak:
     """Measure the peak memory of loading `path` in a process that has loaded `small` before."""
     if not Path("/proc/self/clear_refs").exists():
         raise NotImplementedError("peak memory is read from Linux's /proc")
-    peak, output = map(int, _run(_MEMORY, str(small), str(path)).split())
+    peak, output = map(int, _run(_MEMORY, str(small), str(path), str(threads)).split())
     return Peak(peak, output, path.stat().st_size)
 
 

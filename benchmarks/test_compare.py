@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from . import compare, contenders, suites
+from fastidx import reference
+
+from . import compare, contenders, files, suites
 from .compare import Times, ratio, replace_table
+from .neighbours import Usage
 
 _README = Path(compare.__file__).with_name("README.md")
 _PLAN = compare.Plan(rounds=2, least_rounds=1, budget_s=0.0, sample_s=0.0, process_rounds=1)
@@ -25,34 +31,35 @@ def test_smoke(
     assert [result["suite"] for result in report["suites"]] == [s.name for s in suites.SUITES]
     for result in report["suites"]:
         ours, *others = result["contenders"]
-        assert (ours["name"], ours["ratio_to_fastidx"]) == ("fastidx", 1.0)
+        assert (ours["name"], ours["ratio_to_fastidx"]) == ("fastidx, 1 thread", 1.0)
         for row in (ours, *others):
             assert row["name"] in table
             assert all(seconds > 0 for seconds in row["seconds"])
     assert "`import fastidx` after `import numpy`" in table
     assert "synthetic digits" in table
+    assert [peak["threads"] for peak in report["processes"]["peaks"]] in ([1, 2], [])
 
 
 def test_a_wrong_result_is_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FASTIDX_TEST_DATA", raising=False)
-    files = suites.prepare(tmp_path, n=20)
+    data = files.prepare(tmp_path, n=20)
     liar = replace(contenders.GZIP, load=lambda source: contenders.GZIP.load(source) ^ 1)
     suite = replace(suites.SUITES[0], contenders=(contenders.FASTIDX, liar))
     with pytest.raises(AssertionError, match=r"gzip \+ frombuffer: .*with other values"):
-        compare.measure(suite, files, _PLAN)
+        compare.measure(suite, data, _PLAN)
 
 
 def test_who_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FASTIDX_TEST_DATA", raising=False)
-    files = suites.prepare(tmp_path, n=20)
+    data = files.prepare(tmp_path, n=20)
 
     def version() -> str:
         raise ImportError("No module named 'nowhere'")
 
     absent = replace(contenders.GZIP, name="absent", version=version)
     suite = replace(suites.SUITES[0], contenders=(contenders.FASTIDX, absent))
-    result = compare.measure(suite, files, _PLAN)
-    assert [row["name"] for row in result["contenders"]] == ["fastidx"]
+    result = compare.measure(suite, data, _PLAN)
+    assert [row["name"] for row in result["contenders"]] == ["fastidx, 1 thread"]
     assert result["missing"] == ["absent: No module named 'nowhere'"]
     assert "Not measured: absent: No module named 'nowhere'" in compare.suite_markdown(result)
 
@@ -64,6 +71,73 @@ def test_ratio_pairs_the_rounds() -> None:
     assert ratio(peer, base) == 3.0
     slow = Times(contenders.STRUCT, "", 2, 1, [9.0, 9.0])
     assert ratio(slow, base) == 9.0
+
+
+def test_more_threads_than_cpus_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contenders, "available_cpus", lambda: 2)
+    assert contenders.FASTIDX_2.require()
+    with pytest.raises(contenders.MissingError, match=r"4 threads: CPUs .* may use: 2"):
+        contenders.FASTIDX_PARALLEL[1].require()
+
+
+def _measure_among(
+    shares: list[float], monkeypatch: pytest.MonkeyPatch, **plan: Any
+) -> tuple[list[float], int, int]:
+    """Time rounds while others take some parts of the CPUs; return those, repeated, and rounds."""
+    left = iter(shares)
+
+    def share_of_others(run: Callable[[], object]) -> float:
+        run()
+        return next(left)
+
+    monkeypatch.setattr(compare, "_share_of_others", share_of_others)
+    monkeypatch.setattr(compare, "_LOOK_S", 0.0)
+    entry = Times(contenders.STRUCT, "", 9, 1)
+    some = reference.dumps(np.zeros(3))
+    others, nrepeated = compare._run_rounds([entry], some, _PLAN._replace(**plan))
+    assert next(left, None) is None
+    return others, nrepeated, len(entry.seconds)
+
+
+def test_without_patience_each_round_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _measure_among([0.5, 0.0], monkeypatch, rounds=2) == ([0.5, 0.0], 0, 2)
+
+
+def test_with_patience_disturbed_rounds_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks_and_rounds = [0.5, 0.3, 0.0, 0.4, 0.0, 0.01, 0.0, 0.02]
+    found = _measure_among(looks_and_rounds, monkeypatch, rounds=2, patience_s=1e9)
+    assert found == ([0.01, 0.02], 1, 2)
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the least number of rounds is measured, among whatever others do."""
+    found = _measure_among([0.5], monkeypatch, rounds=2, least_rounds=1, patience_s=1e-9)
+    assert found == ([0.5], 0, 1)
+
+
+def test_usage_of_others() -> None:
+    before = Usage(total=10.0, busy=4.0, own=1.0)
+    assert Usage(total=14.0, busy=7.0, own=2.0).since(before).others == 0.5
+    assert Usage(total=14.0, busy=4.5, own=2.0).since(before).others == 0.0
+    assert before.since(before).others == 0.0
+
+
+def test_a_part_of_the_suites_replaces_their_part() -> None:
+    def report(*names: str, **about: object) -> dict[str, Any]:
+        environment = {"cpu": "a", "commands": ["c " + " ".join(names)]} | about
+        results = [{"suite": name, "of": environment["commands"]} for name in names]
+        return {"environment": environment, "suites": results, "processes": None}
+
+    old = report("images", "big") | {"processes": {"import_s": [1.0]}}
+    both = compare.merged(old, report("big"))
+    assert both["environment"]["commands"] == ["c images big", "c big"]
+    assert [(r["suite"], r["of"]) for r in both["suites"]] == [
+        ("images", ["c images big"]),
+        ("big", ["c big"]),
+    ]
+    assert both["processes"] == {"import_s": [1.0]}
+    elsewhere = report("big", cpu="b")
+    assert compare.merged(old, elsewhere) == elsewhere
 
 
 def test_table_replaces_the_last_one() -> None:

@@ -14,9 +14,8 @@ import pytest
 from fastidx import reference
 
 from .contenders import Contender, MissingError
-from .suites import SUITES, Files, Suite, prepare, verify
-
-_SMOKE_N = 1000
+from .files import BIG_N, SMOKE_BIG_N, SMOKE_N, Files, N, prepare
+from .suites import SUITES, Suite, verify
 
 _CASES = [
     pytest.param(suite, contender, id=f"{suite.name}-{contender.name}")
@@ -29,7 +28,8 @@ _CASES = [
 def files(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Files:
     """The files of all suites; small synthetic ones where nothing is timed."""
     smoke = request.config.getoption("benchmark_disable")
-    return prepare(tmp_path_factory.mktemp("files"), n=_SMOKE_N if smoke else 60000)
+    n, big_n = (SMOKE_N, SMOKE_BIG_N) if smoke else (N, BIG_N)
+    return prepare(tmp_path_factory.mktemp("files"), n=n, big_n=big_n)
 
 
 @pytest.mark.parametrize(("suite", "contender"), _CASES)

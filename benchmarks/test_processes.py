@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from . import processes
-from .suites import prepare
+from .files import prepare
 
 # Enough to tell the file's share from the process's own; synthetic, so always the same.
 _N = 10000
@@ -34,3 +34,15 @@ def test_peak_memory(tmp_path: Path, benchmark: Any, monkeypatch: pytest.MonkeyP
         pytest.skip(str(unsupported))
     benchmark.extra_info |= peak._asdict() | {"excess": peak.excess}
     assert peak.excess <= processes.MIB
+
+
+def test_peak_memory_with_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two threads at most 64 MiB more, however large the file is."""
+    monkeypatch.delenv("FASTIDX_TEST_DATA", raising=False)
+    files = prepare(tmp_path, n=20, big_n=4 * _N)
+    try:
+        peak = processes.peak_memory(files.big, files.labels, threads=2)
+    except NotImplementedError as unsupported:
+        pytest.skip(str(unsupported))
+    assert peak.output == 4 * _N * 784
+    assert peak.excess <= 64 * processes.MIB

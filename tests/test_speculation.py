@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deflate_writer import Deflate, Match, Symbol, distance_code, expand, flat_code, gzip_member
 from fastidx._kernel import (
     BlockStart,
     DataPiece,
@@ -118,6 +119,33 @@ def test_guess_stops_at_its_capacity_and_can_still_be_adopted() -> None:
     joined, _, nadopted = stitched(content, len(content) // 8, len(data))
     assert joined == data
     assert nadopted > 0
+
+
+@pytest.mark.parametrize("distance", [1, 9, 40])
+def test_guess_stops_at_any_capacity_there_may_be(distance: int) -> None:
+    # With a sanitizer also: nothing is written behind it. Two literals and a match are decoded
+    # without a look at the room that is left, so here it runs out at each place of such a turn.
+    head = bytes(range(50))
+    symbols: list[Symbol] = [*b"ab", Match(258, distance)] * 150
+    litlen = flat_code([97, 98, 256, 285], 286)
+    dist = flat_code([distance_code(distance), 29], 30)
+    data = head + expand(symbols, head)
+    body = Deflate().stored(head).dynamic(symbols, litlen, dist).stored(final=True).getvalue()
+    content = gzip_member(data, body=body)
+    for capacity in range(33_000, 33_300):
+        guess = Speculation(capacity)
+        start = guess.find(content, 8 * (15 + len(head)), 8 * len(content))
+        assert start is not None and guess.decode(len(content))
+        assert guess.nsymbols == capacity
+        front = FrontDecoder(BytesSource(content, "x"))
+        front.pause_at = start.bit // 8
+        out = np.empty(len(data), np.uint8)
+        assert front.read_into(out) == len(head)
+        assert front.stands_before(start) and front.adopt(guess, 0, None)
+        assert Resolution(guess, 0).read_into(out, 1, len(head)) == capacity
+        done = len(head) + capacity
+        assert front.read_into(out, 1, done) == len(data) - done
+        assert out.tobytes() == data
 
 
 def test_noise_holds_no_blocks() -> None:

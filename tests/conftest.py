@@ -14,6 +14,7 @@ import pytest
 
 import fastidx
 from fastidx import _kernel
+from servers.fixtures import azurite, http_server, mnist_files, s3  # noqa: F401 - fixtures
 from worker import Worker
 
 hypothesis.settings.register_profile("fastidx", deadline=None, print_blob=True, max_examples=100)

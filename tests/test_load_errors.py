@@ -53,7 +53,7 @@ BAD_FILES: dict[str, tuple[bytes, type[IdxError], list[str]]] = {
     "HTML": (HTML, HeaderError, ["HTML"]),
     "JSON": (b'{"error": "not found"}', HeaderError, ["JSON"]),
     "text": (b"Not found", HeaderError, ["Not found"]),
-    "xz": (b"\xfd7zXZ\0\0\4", HeaderError, ["xz"]),
+    "xz": (b"\xfd7zXZ\0\0\4", TruncatedError, ["xz"]),
     "compressed HTML": (gzip.compress(HTML), HeaderError, ["HTML"]),
     "compressed JSON": (gzip.compress(b'{"a": 1}'), HeaderError, ["JSON"]),
     "gzipped twice": (gzip.compress(FILE), HeaderError, ["gzip", "once"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -14,10 +13,12 @@ from .destination import Destination, bytes_of_out
 from .header import IdxHeader
 from .members import find_tasks, load_tasks
 from .parallel import ParallelLoad
-from .sources import BytesSource, Decoder, Source, open_decoder, open_source
+from .sources import BytesSource, Decoder, Source, open_decoder, reading
 from .threads import available_threads, check_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
 __all__ = ["info", "load"]
@@ -43,6 +44,7 @@ def load(
     verify: bool = True,
     strict: bool = True,
     threads: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> np.ndarray[Any, Any]: ...
 @overload
 def load(
@@ -56,6 +58,7 @@ def load(
     verify: bool = True,
     strict: bool = True,
     threads: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> _Out: ...
 def load(
     source: Source,
@@ -68,13 +71,16 @@ def load(
     verify: bool = True,
     strict: bool = True,
     threads: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Load an IDX file, gzipped or plain, as its content tells.
+    """Load an IDX file: plain, gzip, xz or the member of a zip archive, as its content tells.
 
     Parameters
     ----------
     source : str, PathLike, bytes-like or binary file object
-        A file object is read from its position to its end, and left open.
+        A str with ``://`` is a URL, which takes ``pip install "fastidx[remote]"``. A file object is
+        read from its position to its end, and left open. Of a zip archive the one IDX file in it is
+        loaded; ``"zip://MEMBER::ARCHIVE"`` names one of several, with the archive's path or URL.
     out : ndarray or writable buffer, optional
         Where to put the data: an array of exactly the file's shape and the result's type, in native
         byte order, or a buffer of exactly its size in bytes (such as a bytearray); C-contiguous and
@@ -90,12 +96,15 @@ def load(
         For 8-bit data instead of ``scale`` and ``offset``: load ``lut[x]``.
     verify : bool
         Check CRC-32 and length of gzip members. Without it a damaged file may load as wrong data.
+        The checks of xz files and zip archives are always made.
     strict : bool
         Refuse bytes after the data. Without it they are ignored.
     threads : int, optional
         How many threads decode a gzipped file whose size is known. By default as many as
         ``FASTIDX_THREADS`` says or the process may use CPUs, and one for files under 1 MiB. The
         result, and what is raised, does not depend on it.
+    storage_options : mapping, optional
+        For a URL: what its file system in fsspec is to be told, such as credentials.
 
     Returns
     -------
@@ -114,10 +123,14 @@ def load(
         If it goes on after the data, unless ``strict=False``.
     ConversionError
         If ``dtype`` cannot hold a value that occurs in the file.
+    SourceChangedError
+        If the file was replaced or written to while it was being read.
     TypeError, ValueError
         If an argument is nothing that can be used, or not with this file.
     OSError
         If the file cannot be read.
+    ImportError
+        If a package is missing that the URL needs.
 
     Examples
     --------
@@ -128,7 +141,7 @@ def load(
     >>> fastidx.load(labels, dtype="float32", scale=0.5, offset=-1)
     array([ 1.5, -1. ,  1. ], dtype=float32)
     """
-    with contextlib.closing(open_source(source)) as opened:
+    with reading(source, storage_options=storage_options) as opened:
         decoder, compression = open_decoder(opened, verify=verify)
         header = read_header(decoder, opened, compression)
         check_plausible(header, opened.name)
@@ -153,23 +166,27 @@ def load(
     return items.array() if out is None else out
 
 
-def info(source: Source) -> IdxHeader:
-    """Read the header of an IDX file, decoding no more than that takes.
+def info(source: Source, *, storage_options: Mapping[str, Any] | None = None) -> IdxHeader:
+    """Read the header of an IDX file, fetching and decoding no more than that takes.
 
     Parameters
     ----------
     source : str, PathLike, bytes-like or binary file object
-        A file object is put back to its position if it can seek.
+        As for `load`. A file object is put back to its position if it can seek.
+    storage_options : mapping, optional
+        As for `load`.
 
     Returns
     -------
     IdxHeader
-        With type, shape, size, compression and the source's size.
+        With type, shape, size, compression and the source's size; in a zip archive, the member's.
 
     Raises
     ------
     HeaderError, TruncatedError, CorruptError
         If there is no valid header to be read.
+    TypeError, ValueError, OSError, ImportError
+        As for `load`.
 
     Examples
     --------
@@ -178,7 +195,7 @@ def info(source: Source) -> IdxHeader:
     >>> header.dtype, header.shape, header.nbytes
     (dtype('uint8'), (60000, 28, 28), 47040000)
     """
-    with contextlib.closing(open_source(source)) as opened:
+    with reading(source, storage_options=storage_options, read_ahead=False) as opened:
         try:
             decoder, compression = open_decoder(opened, read_ahead=False)
             return read_header(decoder, opened, compression)

@@ -12,8 +12,10 @@ from .errors import IdxError, TrailingDataError, TruncatedError
 from .header import IdxHeader, header_length, parse_header
 from .sources import BytesSource, Decoder, FileSource
 
-# DEFLATE's best: 258 bytes for two bits, with codes of one bit each (RFC 1951, section 3.2.5).
-_MAX_EXPANSION = 1032
+# The most bytes that one byte can stand for. DEFLATE's best: 258 bytes for two bits, with codes of
+# one bit each (RFC 1951, section 3.2.5). LZMA's best: 273 bytes for 14 binary decisions, none of
+# which gets cheaper than log2(2048 / 2017) bits; that makes 7,094.
+_MAX_EXPANSION = {"gzip": 1032, "xz": 7100}
 
 # As much as recognition of other kinds of file looks at.
 _PREFIX_NBYTES = 512
@@ -36,20 +38,23 @@ def read_header(
     if length is None:
         # With more of the content in view the message can say what it is instead.
         prefix += take_bytes(decoder, _PREFIX_NBYTES - 4)
-        _check_not_cut(decoder, source.name, prefix, 4)
+        _check_not_cut(decoder, source.name, prefix, 4, compression)
         length = header_length(prefix, source=source.name)
     prefix += take_bytes(decoder, length - len(prefix))
-    _check_not_cut(decoder, source.name, prefix, length)
+    _check_not_cut(decoder, source.name, prefix, length, compression)
     header = parse_header(prefix, source=source.name)
     return dataclasses.replace(header, compression=compression, compressed_nbytes=source.nbytes)
 
 
-def _check_not_cut(decoder: Decoder, name: str, prefix: bytes, length: int) -> None:
+def _check_not_cut(
+    decoder: Decoder, name: str, prefix: bytes, length: int, compression: str | None
+) -> None:
     """Refuse a compressed stream that ends before the header in it does."""
     if decoder.truncated and len(prefix) < length:
         raise TruncatedError(
-            f"{name}: expected an IDX header of at least {length} bytes, but the gzip stream "
-            f"breaks off after {len(prefix)}, as after a download that was cut; fetch it again"
+            f"{name}: expected an IDX header of at least {length} bytes, but the "
+            f"{compression} stream breaks off after {len(prefix)}, as after a download that was "
+            "cut; fetch it again"
         )
 
 
@@ -61,10 +66,12 @@ def check_plausible(header: IdxHeader, name: str) -> None:
         held = max(0, header.compressed_nbytes - header.header_nbytes)
         if held < header.nbytes:
             raise truncated_error(header, name, held, False)
-    elif header.header_nbytes + header.nbytes > _MAX_EXPANSION * header.compressed_nbytes:
+        return
+    expansion = _MAX_EXPANSION[header.compression]
+    if header.header_nbytes + header.nbytes > expansion * header.compressed_nbytes:
         raise TruncatedError(
             f"{name}: expected {header.nbytes:,} data bytes, as the header claims, found a file of "
-            f"{header.compressed_nbytes:,} bytes, which can hold at most {_MAX_EXPANSION} times as "
+            f"{header.compressed_nbytes:,} bytes, which can hold at most {expansion} times as "
             "many; it was cut or its header is damaged: fetch it again"
         )
 
@@ -72,9 +79,12 @@ def check_plausible(header: IdxHeader, name: str) -> None:
 def truncated_error(header: IdxHeader, name: str, done: int, breaks_off: bool) -> IdxError:
     """Return the error for data that ends early, which says how much there is."""
     if breaks_off:
-        cause = "the gzip stream breaks off, as after a download that was cut"
-    elif header.compression == "gzip":
-        cause = "the gzip stream itself is complete, so the header claims more than was written"
+        cause = f"the {header.compression} stream breaks off, as after a download that was cut"
+    elif header.compression is not None:
+        cause = (
+            f"the {header.compression} stream itself is complete, so the header claims more than "
+            "was written"
+        )
     else:
         cause = "the file was cut, or its header claims too much"
     items = ""
@@ -103,8 +113,8 @@ def check_end(reader: Ending, header: IdxHeader, name: str, *, strict: bool) -> 
         raise trailing_error(header, name)
     if reader.truncated:
         raise TruncatedError(
-            f"{name}: holds all {header.nbytes:,} data bytes, but the gzip stream breaks off "
-            "before its end, so they cannot be verified; fetch it again"
+            f"{name}: holds all {header.nbytes:,} data bytes, but the {header.compression} stream "
+            "breaks off before its end, so they cannot be verified; fetch it again"
         )
 
 

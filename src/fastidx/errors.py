@@ -14,6 +14,7 @@ __all__ = [
     "HeaderError",
     "IdxError",
     "IndexFileError",
+    "SourceChangedError",
     "TrailingDataError",
     "TruncatedError",
     "UnsupportedDTypeError",
@@ -52,6 +53,10 @@ class ChecksumError(CorruptError):
 
 class TruncatedError(IdxError, EOFError):
     """The input ends before the data that it announces is complete."""
+
+
+class SourceChangedError(IdxError, OSError):
+    """The file was replaced or changed while it was being read, so what was read is a mixture."""
 
 
 class TrailingDataError(IdxError):

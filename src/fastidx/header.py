@@ -56,7 +56,8 @@ class IdxHeader:
     shape : tuple of int
         The dimensions; ``()`` is one single element.
     compression : str or None
-        ``"gzip"``, or None for a plain file.
+        ``"gzip"`` or ``"xz"``, or None for a plain file. A zip archive does not count, as the file
+        is its member.
     compressed_nbytes : int or None
         Size of the source in bytes, as it is stored; None where it is unknown.
 

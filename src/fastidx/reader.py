@@ -6,7 +6,8 @@ import operator
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from .destination import Bytes1D, Destination, bytes_of_out
 from .errors import TruncatedError
 from .gzindex import INDEX_SUFFIX, GzipIndex, fingerprint
 from .header import IdxHeader
-from .sources import BytesSource, Decoder, Source, open_decoder, open_source
+from .sources import BytesSource, Decoder, FileSource, Source, open_decoder, open_source
 from .threads import available_threads, check_threads, run_all
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class IdxReader:
         index: str | os.PathLike[str] | GzipIndex | None = None,
         threads: int | None = None,
         verify: bool = True,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         self._closed = True
         self._source_given = source
@@ -86,6 +88,7 @@ class IdxReader:
             "lut": lut,
             "threads": threads,
             "verify": verify,
+            "storage_options": storage_options,
         }
         self._threads = available_threads() if threads is None else check_threads(threads)
         self._verify = verify
@@ -102,7 +105,9 @@ class IdxReader:
     def _open(self) -> None:
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._source = open_source(self._source_given)
+        self._source = open_source(
+            self._source_given, storage_options=self._options["storage_options"]
+        )
         self._closed = False
         try:
             decoder, compression = open_decoder(self._source, verify=self._verify)
@@ -123,14 +128,14 @@ class IdxReader:
 
     def _make_access(self, decoder: Decoder, compression: str | None) -> Access:
         source = self._source
-        if source.can_restart and compression is None:
+        anywhere = source.can_restart and source.nbytes is not None
+        if anywhere and compression is None:
             return PlainAccess(source)
-        if source.can_restart and compression == "gzip":
+        if anywhere and compression == "gzip":
             return GzipAccess(source, self._log, verify=self._verify)
-        return ForwardAccess(source, decoder, self._header.header_nbytes, self._new_decoder)
-
-    def _new_decoder(self) -> Decoder:
-        return open_decoder(self._source, verify=self._verify)[0]
+        # Not a method of this reader, which would keep itself alive then.
+        again = partial(_new_decoder, source, self._verify)
+        return ForwardAccess(source, decoder, self._header.header_nbytes, again)
 
     def _use_index(self, index: Any) -> None:
         if isinstance(index, str) and index == "auto":
@@ -540,6 +545,10 @@ class IdxReader:
         return all(run_all(read, parts, self._threads))
 
 
+def _new_decoder(source: BytesSource | FileSource, verify: bool) -> Decoder:
+    return open_decoder(source, verify=verify)[0]
+
+
 def _reopen(source: Source, options: dict[str, Any], index: GzipIndex | None) -> IdxReader:
     return IdxReader(source, index=index, **options)
 
@@ -554,6 +563,7 @@ def open(  # noqa: A001 - fastidx.open, as gzip.open
     index: str | os.PathLike[str] | GzipIndex | None = None,
     threads: int | None = None,
     verify: bool = True,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> IdxReader:
     """Open an IDX file to read parts of it.
 
@@ -573,6 +583,8 @@ def open(  # noqa: A001 - fastidx.open, as gzip.open
         Check what can be checked: each member that is read from its beginning to its end and, with
         an index made by fastidx, each stretch between two checkpoints. A partial read through
         another program's index cannot be verified.
+    storage_options : mapping, optional
+        For a URL, what fsspec's file system is to be told, such as credentials.
 
     Returns
     -------
@@ -594,4 +606,5 @@ def open(  # noqa: A001 - fastidx.open, as gzip.open
         index=index,
         threads=threads,
         verify=verify,
+        storage_options=storage_options,
     )

@@ -1,14 +1,20 @@
 """Anything that can be read, as chunks of bytes, and the decoder that its content asks for.
 
 A source delivers bytes in order and once. It knows its name for messages and, where that can be
-known without reading, its size. A decoder takes a source and fills memory with the bytes of the IDX
-file inside: `fastidx._kernel.GzipDecoder` for gzip, `PlainDecoder` for a file as it is.
+known without reading, its size. A member of a zip archive (`archives`) and what a URL names
+(`remote`) are files to a source. A decoder takes a source and fills memory with the bytes of the
+IDX file inside: `fastidx._kernel.GzipDecoder` for gzip, `xz.XzDecoder` for xz, `PlainDecoder` for a
+file as it is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import re
+import stat
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -16,9 +22,12 @@ import numpy as np
 
 from ._kernel import Expansion, GzipDecoder, convert
 from .destination import Bytes1D
+from .errors import IdxError, SourceChangedError, TruncatedError
 from .threads import run_all
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from typing_extensions import Buffer
 
 # Read in pieces that stay in the L2 cache until they are decoded.
@@ -27,6 +36,11 @@ _CHUNK_NBYTES = 256 * 1024
 _PEEK_NBYTES = 4096
 
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
+_XZ_MAGIC = b"\xfd7zXZ\0"  # The .xz File Format, section 2.1.1.1
+_ZIP_MAGIC = b"PK\3\4"  # APPNOTE.TXT, section 4.3.7
+
+# A URL, or a chain of them as fsspec has it. One letter before the colon is a drive of Windows.
+_URL = r"(?:[A-Za-z][\w+.-]+::)*[A-Za-z][\w+.-]+://"
 
 
 class BinaryReader(Protocol):
@@ -92,8 +106,15 @@ class BytesSource:
         """Continue from any place."""
         self._rest = self._all[position:]
 
+    def as_file(self) -> Any:
+        """Return the whole as a file object that can seek."""
+        return io.BytesIO(self._all)
+
     def rewind(self) -> None:
         """Do nothing: reading has no effect on the object."""
+
+    def check_unchanged(self, *, suspicious: bool) -> None:
+        """Do nothing: there is no telling."""
 
     def close(self) -> None:
         """Let go of the object."""
@@ -108,6 +129,7 @@ class FileSource:
         self._file = file
         self._owned = owned
         self._lock = threading.Lock()
+        self._stat = _stat(file) if owned else None
         self._begin: int | None
         self.nbytes: int | None
         self._begin, self.nbytes = _extent(file)
@@ -118,7 +140,21 @@ class FileSource:
 
     def _read_once(self, out: memoryview) -> int:
         """Read once into ``out``; 0 at the end."""
-        if hasattr(self._file, "readinto"):
+        try:
+            return self._read_some(out)
+        except Exception as error:
+            if not _tells_early_end(error):
+                raise
+            raise TruncatedError(
+                f"{self.name}: expected more data, found that the source ends early "
+                f"({type(error).__name__}: {error}); fetch it again"
+            ) from error
+
+    def _read_some(self, out: memoryview) -> int:
+        n: int | None
+        if isinstance(self._file, io.BufferedReader):
+            n = self._file.readinto1(out)  # its readinto() waits until all of it is full
+        elif hasattr(self._file, "readinto"):
             n = self._file.readinto(out)
         else:
             data = self._file.read(len(out))
@@ -172,7 +208,7 @@ class FileSource:
         self.rewind()
         self._start = self._stop = 0
         data = np.empty(self.nbytes or 0, np.uint8).data
-        if not self._owned or not hasattr(os, "preadv"):
+        if not self._owned or not _can_read_anywhere(self._file):
             return data[: self.read_into(data)]
         # With several threads because touching new memory takes longer than copying to it.
         step = max(_CHUNK_NBYTES, -(-len(data) // threads))
@@ -230,10 +266,32 @@ class FileSource:
             "that cannot; read forward only, or open a path, URL or bytes"
         )
 
+    def as_file(self) -> Any:
+        """Return the file, put back to where it was; None if it cannot seek."""
+        self.rewind()
+        return None if self._begin is None else self._file
+
     def rewind(self) -> None:
         """Put the file back to where it was, if it can seek."""
         if self._begin is not None:
             self._file.seek(self._begin)
+
+    def check_unchanged(self, *, suspicious: bool) -> None:
+        """Raise `SourceChangedError` if the file has changed since it was opened here.
+
+        Parameters
+        ----------
+        suspicious : bool
+            Whether what was read gives cause to ask. If not, only those are asked whose pieces
+            need not belong together and who give a reliable answer.
+        """
+        if self._owned and hasattr(self._file, "check_unchanged"):
+            self._file.check_unchanged(suspicious=suspicious)
+        elif suspicious and self._stat is not None and self._stat != _stat(self._file):
+            raise SourceChangedError(
+                f"{self.name}: expected the file to stay as it was when it was opened, found that "
+                "it was written to meanwhile; read it again when it is complete"
+            )
 
     def close(self) -> None:
         """Close the file, if it was opened here."""
@@ -241,21 +299,93 @@ class FileSource:
             self._file.close()
 
 
-def open_source(source: Source) -> BytesSource | FileSource:
-    """Open what a user passed as ``source``.
+@contextlib.contextmanager
+def reading(
+    source: Source, *, storage_options: Mapping[str, Any] | None = None, read_ahead: bool = True
+) -> Iterator[BytesSource | FileSource]:
+    """Open a source for a while, and see to it that what is read is one state of it.
+
+    Takes and raises what `open_source` does. If the source changed meanwhile, that is said by a
+    `SourceChangedError`, in place of the error that may come of it.
+    """
+    with contextlib.closing(
+        open_source(source, storage_options=storage_options, read_ahead=read_ahead)
+    ) as opened:
+        try:
+            yield opened
+        except SourceChangedError:
+            raise
+        except IdxError:
+            opened.check_unchanged(suspicious=True)
+            raise
+        opened.check_unchanged(suspicious=False)
+
+
+def open_source(
+    source: Source, *, storage_options: Mapping[str, Any] | None = None, read_ahead: bool = True
+) -> BytesSource | FileSource:
+    """Open what a user passed as ``source``; of a zip archive, the member that is meant.
 
     Parameters
     ----------
     source : str, PathLike, bytes-like or binary file object
-        A path is opened, everything else is used as it is and left open.
+        A path or URL is opened, everything else is used as it is and left open. A str that has
+        ``://`` is a URL; ``zip://MEMBER::ARCHIVE`` names a member of a zip archive, which is itself
+        named by path or URL.
+    storage_options : mapping, optional
+        What fsspec's file system is to be told, such as credentials. For URLs only.
+    read_ahead : bool
+        Whether what a URL names will be read to its end, hence in large pieces.
 
     Raises
     ------
     TypeError
         If it is none of these.
+    ValueError
+        If the URL or the options make no sense.
+    ImportError
+        If a package is missing that the URL needs.
     OSError
-        If the path cannot be opened.
+        If the path or URL cannot be opened.
+    IdxError
+        If no member of a zip archive can be read.
     """
+    member = None
+    archive = source
+    if isinstance(source, str) and source.startswith("zip://"):
+        member, _, archive = source.removeprefix("zip://").partition("::")
+        if not archive:
+            raise ValueError(
+                f"source: expected zip://MEMBER::ARCHIVE, found {source!r}; name the archive, by "
+                "path or URL, behind two colons"
+            )
+    # Of an archive only little is read before its member is known.
+    opened = _open_outermost(archive, storage_options, read_ahead and member is None)
+    try:
+        if member is None and not opened.peek().startswith(_ZIP_MAGIC):
+            return opened
+        from .archives import open_member
+
+        return open_member(opened, member, read_ahead=read_ahead)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _open_outermost(
+    source: Source, storage_options: Mapping[str, Any] | None, read_ahead: bool
+) -> BytesSource | FileSource:
+    """Open a source for what it is at first sight: as a zip archive it is not entered."""
+    if isinstance(source, str) and re.match(_URL, source):
+        from .remote import open_url
+
+        file = open_url(source, storage_options or {}, read_ahead=read_ahead)
+        return FileSource(file, file.name, owned=True)
+    if storage_options:
+        raise ValueError(
+            "storage_options: expected a URL as the source, which they are for, found "
+            f"{source if isinstance(source, str) else type(source).__name__}; leave them out"
+        )
     if isinstance(source, (str, os.PathLike)):
         return FileSource(io.FileIO(os.fspath(source)), os.fsdecode(source), owned=True)
     if hasattr(source, "readinto") or hasattr(source, "read"):
@@ -276,7 +406,8 @@ def open_source(source: Source) -> BytesSource | FileSource:
 
 def _text_file(name: str) -> TypeError:
     return TypeError(
-        f"{name}: expected a binary file, found one open as text; open it in mode 'rb'"
+        f"{name}: expected a binary file, found one open as text; open it in mode 'rb', or pass "
+        "the file below it (such as sys.stdin.buffer)"
     )
 
 
@@ -285,17 +416,17 @@ def _name_of(file: object) -> str:
     return name if isinstance(name, str) and name else f"<{type(file).__name__}>"
 
 
-def _extent(file: Any) -> tuple[int, int] | tuple[None, None]:
-    """Return a file's position and the bytes from there to its end; Nones if it cannot seek."""
-    if isinstance(file, io.BufferedIOBase) and not isinstance(
-        file, (io.BytesIO, io.BufferedReader, io.BufferedRandom)
-    ):
-        # A file that decompresses as it goes (GzipFile, ZipExtFile): its end is far away.
-        return None, None
+def _extent(file: Any) -> tuple[int | None, int | None]:
+    """Return a file's position and the bytes from there to its end; Nones if it cannot tell."""
     try:
         if not file.seekable():
             return None, None
         begin = int(file.tell())
+        if isinstance(file, io.BufferedIOBase) and not isinstance(
+            file, (io.BytesIO, io.BufferedReader, io.BufferedRandom)
+        ):
+            # A file that decompresses as it goes (GzipFile, ZipExtFile): its end is far away.
+            return begin, None
         file.seek(0, os.SEEK_END)
         end = int(file.tell())  # what seek() returns, many a wrapper swallows
         file.seek(begin)
@@ -304,17 +435,36 @@ def _extent(file: Any) -> tuple[int, int] | tuple[None, None]:
     return begin, max(0, end - begin)
 
 
-class ByteReader(Protocol):
-    """What `PlainDecoder` asks of its source."""
+def _can_read_anywhere(file: Any) -> bool:
+    """Whether threads can read a file at once, each at another position."""
+    return isinstance(file, io.FileIO) and hasattr(os, "preadv")
 
-    def read_into(self, out: memoryview) -> int:
+
+def _stat(file: Any) -> tuple[int, int] | None:
+    """Return what changes when a local file is written to; None where nothing tells."""
+    if not isinstance(file, io.FileIO):
+        return None
+    status = os.fstat(file.fileno())
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+def _tells_early_end(error: Exception) -> bool:
+    """Whether a file object says by this error that its data are incomplete."""
+    # Whoever reads from a URL by the standard library has imported its module.
+    client = sys.modules.get("http.client")
+    incomplete = () if client is None else (client.IncompleteRead,)
+    return isinstance(error, (EOFError, *incomplete)) and not isinstance(error, IdxError)
+
+
+class ByteReader(Protocol):
+    """What `PlainDecoder` asks of a source."""
+
+    def read_into(self, out: memoryview, /) -> int:
         """Take as many bytes as fit; fewer only at the end."""
 
 
 class PlainDecoder:
     """The bytes of an uncompressed IDX file: the counterpart of `GzipDecoder`."""
-
-    truncated = False  # a plain file cannot tell; its header does
 
     def __init__(self, source: ByteReader) -> None:
         self._source = source
@@ -350,8 +500,15 @@ class PlainDecoder:
                 break
         return done * item_nbytes
 
+    @property
+    def truncated(self) -> bool:
+        """Whether the input has ended too early: a plain file cannot tell, but its header does."""
+        return False
+
     def skip_member(self) -> bool:
-        """Do nothing: there are no members, hence no checks."""
+        """Read on where what contains the file has checks of its own, as a zip archive has."""
+        if hasattr(self._source, "skip_rest"):
+            self._source.skip_rest()
         return True
 
     def at_end(self) -> bool:
@@ -359,13 +516,32 @@ class PlainDecoder:
         return self._source.read_into(memoryview(bytearray(1))) == 0
 
 
-Decoder: TypeAlias = "GzipDecoder | PlainDecoder"
+Decoder: TypeAlias = "GzipDecoder | PlainDecoder"  # XzDecoder is one
 
 
 def open_decoder(
     source: BytesSource | FileSource, *, verify: bool = True, read_ahead: bool = True
 ) -> tuple[Decoder, str | None]:
     """Return the decoder for what the source's first bytes are, and the compression's name."""
-    if (start := source.peek()[:2]) and _GZIP_MAGIC.startswith(start):
+    prefix = source.peek()[: len(_XZ_MAGIC)]
+    if _begins(prefix, _GZIP_MAGIC):
         return GzipDecoder(source, verify=verify, read_ahead=read_ahead), "gzip"
+    if _begins(prefix, _XZ_MAGIC):
+        return _open_xz(source), "xz"
     return PlainDecoder(source), None
+
+
+def _open_xz(source: BytesSource | FileSource) -> PlainDecoder:
+    try:
+        from .xz import XzDecoder
+    except ImportError as error:
+        raise ImportError(
+            f"{source.name}: expected Python's module lzma, which xz files take, found a Python "
+            f"built without it ({error}); decompress the file first (unxz)"
+        ) from error
+    return XzDecoder(source)
+
+
+def _begins(prefix: bytes, magic: bytes) -> bool:
+    """Whether a file that begins with ``prefix`` is of a kind, or was before it was cut there."""
+    return bool(prefix) and prefix[: len(magic)] == magic[: len(prefix)]

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from deflate_writer import Deflate, gzip_member
 from fastidx import TruncatedError, gzindex
-from fastidx.errors import IdxError
-from fastidx.gzindex import Checkpoint, GzipIndex, IndexFileError, fingerprint
+from fastidx.errors import IdxError, IndexFileError
+from fastidx.gzindex import Checkpoint, GzipIndex, fingerprint
 from gzip_blocks import decode_from, index_of, scan
 
 WINDOW_NBYTES = 32768

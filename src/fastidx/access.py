@@ -34,7 +34,7 @@ _KEPT_STRETCHES = 2
 
 # Where checkpoints are farther apart, the way from one is decoded only as far as is asked for: that
 # cannot be checked, but takes neither the time nor the memory.
-_MOST_STRETCH_NBYTES = 2 << 20
+_MOST_STRETCH_NBYTES = 1 << 20
 
 # Compressed bytes per byte of data, assumed until so much data has shown what it is.
 _FIRST_RATE = 1 / 8

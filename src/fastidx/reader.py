@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 # Data between two checkpoints: what a random item costs to decode (about 1 ms), against the 32 KiB
 # that each holds.
 _SPACING_NBYTES = 1 << 20
-# Windows held for a stream that is only passed through: 4 MiB of them.
-_MOST_CHECKPOINTS = 129
+# Windows held for a stream that is only passed through: 2 MiB of them.
+_MOST_CHECKPOINTS = 65
 # Slices smaller than this are not worth a second thread.
 _MIN_PARALLEL_NBYTES = 4 << 20
 # Items gathered by number are read together where the gaps between them are not larger.

@@ -48,7 +48,7 @@ _BEGIN, _END = "<!-- table -->", "<!-- end of table -->"
 
 _ROUNDS = 21
 _LEAST_ROUNDS = 5
-_BUDGET_S = 12.0  # for one contender in one suite: the slow ones sit out the later rounds
+_BUDGET_S = 6.0  # for one contender in one suite: the slow ones sit out the later rounds
 _SAMPLE_S = 0.002  # a shorter call is repeated, or the clock and the caches would speak
 _PROCESS_ROUNDS = 15
 _PROCESS = "process"  # named like a suite: the import and the peak of memory
@@ -218,8 +218,19 @@ def suite_markdown(result: dict[str, Any]) -> str:
             f"(median of the rounds; {result['repeated']} disturbed rounds were repeated).\n"
         )
     if result["missing"]:
-        lines.append(f"Not measured: {'; '.join(result['missing'])}\n")
+        lines.append(f"Not measured: {_grouped(result['missing'])}.\n")
+    if "command" in result:
+        lines.append(f"`{result['command']}`\n")
     return "\n".join(lines)
+
+
+def _grouped(missing: list[str]) -> str:
+    """Say each reason once, behind those whom it keeps out."""
+    names: dict[str, list[str]] = {}
+    for text in missing:
+        name, _, reason = text.partition(": ")
+        names.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
 
 
 def _duration(seconds: float) -> str:
@@ -264,11 +275,10 @@ def processes_markdown(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def environment(files: Files, argv: Sequence[str]) -> dict[str, Any]:
+def environment(files: Files) -> dict[str, Any]:
     """Describe the machine, the versions and the run."""
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "commands": [shlex.join(["python", "-m", "benchmarks.compare", *argv])],
         "cpu": _cpu_model(),
         "cpus": os.cpu_count(),
         "cpus_used": available_cpus(),
@@ -301,8 +311,7 @@ def environment_markdown(about: dict[str, Any]) -> str:
         f"{about['date']}, {about['cpu']}, {about['cpus_used']} of {about['cpus']} CPUs used, "
         f"{about['system']}, Python {about['python']}, numpy {about['numpy']}, zlib "
         f"{about['zlib']}, fastidx {about['fastidx']}.\n"
-        f"Data: {about['data']}; in the page cache. Commands: "
-        f"{', '.join(f'`{command}`' for command in about['commands'])}.\n"
+        f"Data: {about['data']}; in the page cache.\n"
     )
 
 
@@ -344,11 +353,16 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> dict[str, Any]:
         )
         n, big_n = N, BIG_N
     chosen = args.suites or _names()
+    command = shlex.join(["python", "-m", "benchmarks.compare", *argv])
     with tempfile.TemporaryDirectory(prefix="fastidx-benchmarks-") as folder:
         files = prepare(Path(folder), n=n, big_n=big_n)
         return {
-            "environment": environment(files, argv),
-            "suites": [measure(suite, files, plan) for suite in SUITES if suite.name in chosen],
+            "environment": environment(files),
+            "suites": [
+                measure(suite, files, plan) | {"command": command}
+                for suite in SUITES
+                if suite.name in chosen
+            ],
             "processes": processes_json(files, plan) if _PROCESS in chosen else None,
         }
 
@@ -359,14 +373,11 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     Nothing is left of an old report of another machine, version, day or data: what stands in one
     table can be compared.
     """
-    about, before = dict(new["environment"]), dict(old["environment"])
-    commands = about.pop("commands")
-    earlier = before.pop("commands")
-    if about != before:
+    if new["environment"] != old["environment"]:
         return new
     suites = {result["suite"]: result for result in [*old["suites"], *new["suites"]]}
     return {
-        "environment": new["environment"] | {"commands": list(dict.fromkeys(earlier + commands))},
+        "environment": new["environment"],
         "suites": [suites[suite.name] for suite in SUITES if suite.name in suites],
         "processes": new["processes"] or old["processes"],
     }

@@ -79,7 +79,7 @@ class Contender:
         """Return the version; raise `MissingError` when the contender cannot be measured."""
         cpus = available_cpus()
         if self.threads > cpus:
-            raise MissingError(f"{self.name}: CPUs that this process may use: {cpus}")
+            raise MissingError(f"{self.name}: this process may use only {cpus} CPUs")
         try:
             return self.version()
         except (ImportError, OSError) as error:

@@ -60,7 +60,8 @@ def plot(report: dict[str, Any], path: Path) -> None:
     for ax, result in zip(axes[0], results, strict=True):
         _panel(ax, result)
     axes[0][0].set_ylabel("speed (fastidx on 1 thread = 1)")
-    axes[0][0].legend(fontsize=8, frameon=False, loc="upper left")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     about = report["environment"]
     figure.suptitle(
         f"{about['cpu']}, {about['cpus_used']} CPUs; {about['date']}, fastidx {about['fastidx']}",

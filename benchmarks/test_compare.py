@@ -76,7 +76,7 @@ def test_ratio_pairs_the_rounds() -> None:
 def test_more_threads_than_cpus_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contenders, "available_cpus", lambda: 2)
     assert contenders.FASTIDX_2.require()
-    with pytest.raises(contenders.MissingError, match=r"4 threads: CPUs .* may use: 2"):
+    with pytest.raises(contenders.MissingError, match=r"4 threads: .* only 2 CPUs"):
         contenders.FASTIDX_PARALLEL[1].require()
 
 
@@ -123,21 +123,21 @@ def test_usage_of_others() -> None:
 
 
 def test_a_part_of_the_suites_replaces_their_part() -> None:
-    def report(*names: str, **about: object) -> dict[str, Any]:
-        environment = {"cpu": "a", "commands": ["c " + " ".join(names)]} | about
-        results = [{"suite": name, "of": environment["commands"]} for name in names]
-        return {"environment": environment, "suites": results, "processes": None}
+    def report(run: int, *names: str, cpu: str = "a") -> dict[str, Any]:
+        results = [{"suite": name, "run": run} for name in names]
+        return {"environment": {"cpu": cpu}, "suites": results, "processes": None}
 
-    old = report("images", "big") | {"processes": {"import_s": [1.0]}}
-    both = compare.merged(old, report("big"))
-    assert both["environment"]["commands"] == ["c images big", "c big"]
-    assert [(r["suite"], r["of"]) for r in both["suites"]] == [
-        ("images", ["c images big"]),
-        ("big", ["c big"]),
-    ]
+    old = report(1, "images", "big") | {"processes": {"import_s": [1.0]}}
+    both = compare.merged(old, report(2, "big"))
+    assert [(r["suite"], r["run"]) for r in both["suites"]] == [("images", 1), ("big", 2)]
     assert both["processes"] == {"import_s": [1.0]}
-    elsewhere = report("big", cpu="b")
+    elsewhere = report(2, "big", cpu="b")
     assert compare.merged(old, elsewhere) == elsewhere
+
+
+def test_a_reason_is_told_once() -> None:
+    missing = ["a, 4 threads: few CPUs", "b: no module", "c, 4 threads: few CPUs"]
+    assert compare._grouped(missing) == "a, 4 threads, c, 4 threads: few CPUs; b: no module"
 
 
 def test_table_replaces_the_last_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,10 @@ import fastidx
 from fastidx import _kernel
 from servers.fixtures import azurite, http_server, mnist_files, s3  # noqa: F401 - fixtures
 from worker import Worker
+
+# A shell has what it starts in the background ignore SIGINT, and the processes that tests start and
+# interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("fastidx", deadline=None, print_blob=True, max_examples=100)
 hypothesis.settings.register_profile(

@@ -509,15 +509,6 @@ class TestVerify:
         assert main(["verify", str(images[0])]) == 0
         assert told in capsys.readouterr().out
 
-    @pytest.mark.slow
-    def test_real_files(self, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        pytest.importorskip("fastidx.datasets")
-        assert main(["verify", *map(str, sorted(data_dir.glob("t*-ubyte.gz")))]) == 0
-        lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == 4
-        for line in lines:
-            assert line.endswith(f"MNIST's {Path(line.partition(': ')[0]).name}")
-
 
 class TestProgress:
     class Bar:

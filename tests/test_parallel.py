@@ -22,6 +22,7 @@ from deflate_writer import Deflate, flat_code, gzip_footer, gzip_header
 from fastidx import parallel, reference
 from fastidx.destination import Destination
 from fastidx.parallel import ParallelLoad
+from fastidx.sources import BytesSource
 
 THREADS = [2, 3, 5]
 
@@ -187,7 +188,7 @@ def directly(content: bytes, threads: int = 2) -> tuple[ParallelLoad, np.ndarray
     header = fastidx.info(content)
     items = np.empty(header.nbytes, np.uint8)
     destination = Destination(header, None, items)
-    load = ParallelLoad(memoryview(content), "x", destination, threads=threads, verify=True)
+    load = ParallelLoad(BytesSource(content, "x"), destination, threads=threads, verify=True)
     assert load.run()
     return load, items
 

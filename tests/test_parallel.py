@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import multiprocessing
+import os
 import threading
 import zlib
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from deflate_writer import Deflate, flat_code, gzip_footer, gzip_header
 from fastidx import parallel, reference
 from fastidx.destination import Destination
 from fastidx.parallel import ParallelLoad
+from fastidx.sources import BytesSource, FileSource
 
 THREADS = [2, 3, 5]
 
@@ -117,10 +119,25 @@ def content(request: pytest.FixtureRequest) -> bytes:
     return FILES[request.param]()
 
 
+# Bytes are all there; of a file, each thread reads what it needs.
+Stored = Callable[[bytes | bytearray], bytes | bytearray | Path]
+
+
+@pytest.fixture(params=["bytes", "file"])
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Stored:
+    def to_file(content: bytes | bytearray) -> Path:
+        path = tmp_path / "x.gz"
+        path.write_bytes(content)
+        return path
+
+    return to_file if request.param == "file" else lambda content: content
+
+
 @pytest.mark.parametrize("threads", THREADS)
-def test_bytes_are_those_of_a_serial_load(content: bytes, threads: int) -> None:
-    array = fastidx.load(content, threads=threads)
-    assert array.tobytes() == fastidx.load(content, threads=1).tobytes()
+def test_bytes_are_those_of_a_serial_load(content: bytes, stored: Stored, threads: int) -> None:
+    source = stored(content)
+    array = fastidx.load(source, threads=threads)
+    assert array.tobytes() == fastidx.load(source, threads=1).tobytes()
     assert array.flags.writeable
 
 
@@ -129,41 +146,60 @@ def test_one_giant_block() -> None:
     assert np.array_equal(fastidx.load(content, threads=3), fastidx.load(content, threads=1))
 
 
-def outcome(content: bytes | bytearray, threads: int, **options: Any) -> Any:
+def outcome(source: bytes | bytearray | Path, threads: int, **options: Any) -> Any:
     try:
-        return fastidx.load(content, threads=threads, **options).tobytes()
+        return fastidx.load(source, threads=threads, **options).tobytes()
     except fastidx.IdxError as error:
         return type(error), str(error)
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_cut_files_fail_as_in_a_serial_load(content: bytes, strict: bool) -> None:
+def test_cut_files_fail_as_in_a_serial_load(content: bytes, stored: Stored, strict: bool) -> None:
     for nbytes in (1, 3, 8, 9, len(content) // 3, len(content) // 2 + 1):
-        cut = content[:-nbytes]
+        cut = stored(content[:-nbytes])
         assert outcome(cut, 3, strict=strict) == outcome(cut, 1, strict=strict)
 
 
 @pytest.mark.parametrize("verify", [True, False])
 def test_damage_is_met_as_in_a_serial_load(
-    content: bytes, verify: bool, rng: np.random.Generator
+    content: bytes, stored: Stored, verify: bool, rng: np.random.Generator
 ) -> None:
-    for _ in range(6):
+    for _ in range(4):
         damaged = bytearray(content)
         damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
-        assert outcome(damaged, 2, verify=verify) == outcome(damaged, 1, verify=verify)
+        source = stored(damaged)
+        assert outcome(source, 2, verify=verify) == outcome(source, 1, verify=verify)
 
 
 @pytest.mark.parametrize("extra", [b"junk", bytes(9), gzip.compress(b"more")])
 @pytest.mark.parametrize("strict", [True, False])
-def test_what_follows_is_met_as_in_a_serial_load(extra: bytes, strict: bool) -> None:
-    content = stream(DATA) + extra
-    assert outcome(content, 3, strict=strict) == outcome(content, 1, strict=strict)
+def test_what_follows_is_met_as_in_a_serial_load(
+    extra: bytes, stored: Stored, strict: bool
+) -> None:
+    source = stored(stream(DATA) + extra)
+    assert outcome(source, 3, strict=strict) == outcome(source, 1, strict=strict)
 
 
-def test_data_behind_the_array_is_met_as_in_a_serial_load() -> None:
-    content = stream(DATA + digits(100_000))
+def test_data_behind_the_array_is_met_as_in_a_serial_load(stored: Stored) -> None:
+    source = stored(stream(DATA + digits(100_000)))
     for strict in (True, False):
-        assert outcome(content, 3, strict=strict) == outcome(content, 1, strict=strict)
+        assert outcome(source, 3, strict=strict) == outcome(source, 1, strict=strict)
+
+
+def test_a_file_cut_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.gz"
+    path.write_bytes(stream(DATA))
+    read_range = FileSource.read_range
+
+    def cut_and_read(source: FileSource, begin: int, end: int | None) -> memoryview:
+        os.truncate(path, len(stream(DATA)) // 2)
+        return read_range(source, begin, end)
+
+    monkeypatch.setattr(FileSource, "read_range", cut_and_read)
+    with pytest.raises(fastidx.SourceChangedError, match=r"x\.gz.*written to"):
+        fastidx.load(path, threads=3)
 
 
 @settings(max_examples=60)
@@ -187,7 +223,7 @@ def directly(content: bytes, threads: int = 2) -> tuple[ParallelLoad, np.ndarray
     header = fastidx.info(content)
     items = np.empty(header.nbytes, np.uint8)
     destination = Destination(header, None, items)
-    load = ParallelLoad(memoryview(content), "x", destination, threads=threads, verify=True)
+    load = ParallelLoad(BytesSource(content, "x"), destination, threads=threads, verify=True)
     assert load.run()
     return load, items
 

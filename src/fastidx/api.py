@@ -11,9 +11,9 @@ from .checks import check_end, check_plausible, read_header, take_bytes, truncat
 from .conversion import Conversion, Number, plan
 from .destination import Destination, bytes_of_out
 from .header import IdxHeader
-from .members import find_tasks, load_tasks
+from .members import find_tasks, load_tasks, may_have_members
 from .parallel import ParallelLoad
-from .sources import BytesSource, Decoder, Source, open_decoder, reading
+from .sources import BytesSource, Decoder, FileSource, Source, open_decoder, reading
 from .threads import available_threads, check_threads
 
 if TYPE_CHECKING:
@@ -149,11 +149,12 @@ def load(
         items = _destination(out, header, conversion)
         nthreads = _choose_threads(threads, header)
         if nthreads > 1:
-            data = opened.read_all(nthreads)
-            if _load_parallel(data, items, opened.name, nthreads, verify):
+            whole = opened.for_threads()
+            if _load_parallel(whole, items, nthreads, verify):
                 return items.array() if out is None else out
             # Something is wrong with the data. What it is, the serial decoder says.
-            decoder = GzipDecoder(BytesSource(data, opened.name), verify=verify)
+            whole.restart_at(0)
+            decoder = GzipDecoder(whole, verify=verify)
             take_bytes(decoder, header.header_nbytes)
         items, done = _read_items(decoder, items)
         if done < header.nbytes:
@@ -223,13 +224,16 @@ def _read_items(decoder: Decoder, items: Destination) -> tuple[Destination, int]
 
 
 def _load_parallel(
-    data: memoryview, items: Destination, name: str, threads: int, verify: bool
+    source: BytesSource | FileSource, items: Destination, threads: int, verify: bool
 ) -> bool:
     """Decode a gzip file with several threads; False if anything is wrong with it."""
-    tasks = find_tasks(data, items.header.header_nbytes + items.header.nbytes)
-    if tasks is not None:
-        return load_tasks(data, name, items, tasks, threads=threads, verify=verify)
-    return ParallelLoad(data, name, items, threads=threads, verify=verify).run()
+    if may_have_members(source, items.header.header_nbytes + items.header.nbytes):
+        data = source.read_all(threads)
+        tasks = find_tasks(data, items.header.header_nbytes + items.header.nbytes)
+        if tasks is not None:
+            return load_tasks(data, source.name, items, tasks, threads=threads, verify=verify)
+    source.restart_at(0)
+    return ParallelLoad(source, items, threads=threads, verify=verify).run()
 
 
 def _choose_threads(threads: int | None, header: IdxHeader) -> int:

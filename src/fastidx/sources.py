@@ -83,6 +83,10 @@ class BytesSource:
         self._rest = self._rest[n:]
         return n
 
+    def for_threads(self) -> BytesSource:
+        """Return a source of the same content of which several threads may read ranges at once."""
+        return self
+
     def read_all(self, threads: int) -> memoryview:  # noqa: ARG002 - nothing is to be read
         """Return the whole content, whatever has been taken before."""
         return self._all
@@ -203,6 +207,12 @@ class FileSource:
             done += n
         return done
 
+    def for_threads(self) -> BytesSource | FileSource:
+        """Return a source of the same content of which several threads may read ranges at once."""
+        if self._owned and _can_read_anywhere(self._file):
+            return self
+        return BytesSource(self.read_all(1), self.name)
+
     def read_all(self, threads: int) -> memoryview:
         """Return the whole content, whatever has been taken before; for files that can seek."""
         self.rewind()
@@ -234,7 +244,7 @@ class FileSource:
 
     def read_range_into(self, begin: int, out: memoryview) -> int:
         """Fill ``out`` from any place; returns how many bytes there were."""
-        if self._owned and hasattr(os, "preadv") and isinstance(self._file, io.FileIO):
+        if self._owned and _can_read_anywhere(self._file):
             return self._read_at(begin, out)
         if self._begin is None:
             raise self._cannot_seek(begin)

@@ -421,7 +421,7 @@ def test_azurite_by_abfs(azurite: Any, tmp_path: Path) -> None:
         ("pandas", lambda: load_dataframe("images.gz"), "pandas"),
         ("pandas", lambda: MNIST.get_tabular_dataset().to_pandas_dataframe(), "pandas"),
         ("pyspark.sql", lambda: MNIST.get_tabular_dataset().to_spark_dataframe(), "spark"),
-        ("adlfs", lambda: MNIST.get_file_dataset(protocol="abfs").download(), "azure"),
+        ("adlfs", lambda: MNIST.get_file_dataset(protocol="abfs").download(), "remote"),
     ],
 )
 def test_missing_package(

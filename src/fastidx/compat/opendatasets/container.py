@@ -108,7 +108,7 @@ class Container:
         except ImportError as error:
             raise ImportError(
                 f"protocol='abfs' needs {error.name}, which is not installed here; "
-                'install it with: pip install "fastidx[azure]"; protocol="https" does without'
+                'install it with: pip install "fastidx[remote]"; protocol="https" does without'
             ) from error
         return adlfs.AzureBlobFileSystem(**options)
 

@@ -166,6 +166,101 @@ def test_options_without_a_url_are_refused(source: Any) -> None:
     assert not isinstance(raised.value, IdxError)
 
 
+# --- Parts of files ------------------------------------------------------------------------------
+
+# 4 MB that compress to 2.3 MB, with a checkpoint every 64 KiB.
+HALF_NOISE = np.random.default_rng(7).integers(0, 16, (5000, 800), dtype=np.uint8) * 17
+HALF_FILE = gzip.compress(dumps(HALF_NOISE), 6, mtime=0)
+
+
+@pytest.fixture(scope="module")
+def half_index() -> fastidx.GzipIndex:
+    with fastidx.open(HALF_FILE) as reader:
+        return reader.build_index(spacing=64 << 10)
+
+
+def compressed_extent(index: fastidx.GzipIndex, begin: int, end: int) -> tuple[int, int]:
+    """Where in the file those stretches lie that hold some items."""
+    first = index.nearest(16 + begin * 800)
+    last = index.nearest(16 + end * 800 - 1)
+    bits = [point.bit for point in index.points] + [8 * len(HALF_FILE)]
+    return bits[first] // 8, -(-bits[last + 1] // 8)
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, 1), (2500, 2501), (1000, 2000), (4999, 5000)])
+def test_slice_by_index_fetches_its_range_alone(
+    begin: int, end: int, half_index: fastidx.GzipIndex, http_server: FaultyServer
+) -> None:
+    url = http_server.serve("file", HALF_FILE)
+    with fastidx.open(url, index=half_index) as reader:
+        # A look, the header, and the end for the index's fingerprint.
+        assert [request.method for request in http_server.requests] == ["HEAD", "GET", "GET"]
+        assert http_server.nbytes() == 2 * 4096
+        http_server.requests.clear()
+        np.testing.assert_array_equal(reader[begin:end], HALF_NOISE[begin:end])
+        first, stop = compressed_extent(half_index, begin, end)
+        assert [request.range for request in http_server.gets()] == [f"bytes={first}-{stop - 1}"]
+        assert http_server.nbytes() == stop - first < len(HALF_FILE) // 3
+        # The pieces were of one file: its properties are asked for again.
+        assert [request.method for request in http_server.requests] == ["GET", "HEAD"]
+        http_server.requests.clear()
+        np.testing.assert_array_equal(reader[begin], HALF_NOISE[begin])
+        assert http_server.requests == []
+
+
+def test_slice_of_a_plain_file_fetches_its_range_alone(http_server: FaultyServer) -> None:
+    with fastidx.open(http_server.serve("file", BIG_PLAIN)) as reader:
+        http_server.requests.clear()
+        np.testing.assert_array_equal(reader[30_000:30_100], BIG[30_000:30_100])
+        first = 12 + 30_000 * 1000
+        assert [request.range for request in http_server.gets()] == [
+            f"bytes={first}-{first + 100_000 - 1}"
+        ]
+
+
+def test_large_slice_by_index_in_threads(
+    half_index: fastidx.GzipIndex, http_server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastidx.reader._MIN_PARALLEL_NBYTES", 1 << 20)
+    with fastidx.open(http_server.serve("file", HALF_FILE), index=half_index, threads=3) as reader:
+        np.testing.assert_array_equal(reader[:], HALF_NOISE)
+
+
+def test_going_through_a_file_takes_larger_and_larger_requests(http_server: FaultyServer) -> None:
+    content = gzip.compress(BIG_PLAIN, 1)
+    with fastidx.open(http_server.serve("file", content)) as reader:
+        for number, batch in enumerate(reader.batches(1000)):
+            np.testing.assert_array_equal(batch, BIG[1000 * number : 1000 * (number + 1)])
+    assert len(http_server.gets()) < 12
+    assert http_server.nbytes() < len(content) + 4096
+
+
+def test_object_replaced_under_the_reader(
+    half_index: fastidx.GzipIndex, http_server: FaultyServer
+) -> None:
+    other = HALF_FILE[:10_000] + bytes(100) + HALF_FILE[10_100:]
+    url = http_server.serve("file", HALF_FILE)
+    with fastidx.open(url, index=half_index) as reader:
+        np.testing.assert_array_equal(reader[4000], HALF_NOISE[4000])
+        http_server.serve("file", other, etag='"2"')
+        for key in (0, 2000):
+            with pytest.raises(SourceChangedError, match=url):
+                reader[key]
+
+
+def test_index_beside_a_remote_file_is_given_by_its_url(
+    half_index: fastidx.GzipIndex, http_server: FaultyServer
+) -> None:
+    file = io.BytesIO()
+    half_index.save(file)
+    url = http_server.serve("file.gz", HALF_FILE)
+    index = http_server.serve("file.gz.gzidx", file.getvalue())
+    with fastidx.open(url, index=index) as reader:
+        http_server.requests.clear()
+        np.testing.assert_array_equal(reader[3000], HALF_NOISE[3000])
+        assert len(http_server.gets()) == 1
+
+
 # --- Zip archives --------------------------------------------------------------------------------
 
 
@@ -446,6 +541,29 @@ def check_store(files: list[Path], prefix: str, options: dict[str, Any]) -> None
         np.testing.assert_array_equal(loaded, expected, strict=True)
         out = np.empty_like(expected)
         np.testing.assert_array_equal(fastidx.load(url, out=out, storage_options=options), expected)
+
+
+def check_parts(files: list[Path], prefix: str, options: dict[str, Any]) -> None:
+    for path in files:
+        expected = fastidx.load(path)
+        with fastidx.open(path) as reader:
+            index = reader.build_index()
+        url = f"{prefix}/{path.name}"
+        for known in (None, index):
+            with fastidx.open(url, index=known, storage_options=options) as reader:
+                for key in (7, -1, slice(5000, 5100), [3, 9000, 12]):
+                    np.testing.assert_array_equal(reader[key], expected[key])
+                data = pickle.dumps(reader)
+            with pickle.loads(data) as copy:
+                np.testing.assert_array_equal(next(copy.batches(64)), expected[:64])
+
+
+def test_parts_of_files_on_azure(azurite: Azurite, mnist_files: list[Path]) -> None:
+    check_parts(mnist_files, f"abfs://{CONTAINER}", azurite.storage_options)
+
+
+def test_parts_of_files_on_s3(s3: S3, mnist_files: list[Path]) -> None:
+    check_parts(mnist_files, f"s3://{BUCKET}", s3.storage_options)
 
 
 def test_azure(azurite: Azurite, mnist_files: list[Path]) -> None:

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ._kernel import GzipDecoder, crc32_combine
-from .destination import Bytes1D, Reader
-from .errors import ChecksumError, CorruptError
+from .destination import Bytes1D, Destination, Reader
+from .errors import ChecksumError, CorruptError, IdxError
 from .gzindex import Checkpoint, GzipIndex
 from .sources import BytesSource, Decoder, FileSource, PlainDecoder
+from .threads import run_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ _KEPT_STRETCHES = 2
 # Where checkpoints are farther apart, the way from one is decoded only as far as is asked for: that
 # cannot be checked, but takes neither the time nor the memory.
 _MOST_STRETCH_NBYTES = 1 << 20
+# Unless several threads read much of the data, where most of it is asked for anyway.
+_MOST_PARALLEL_STRETCH_NBYTES = 16 << 20
 
 # Compressed bytes per byte of data, assumed until so much data has shown what it is.
 _FIRST_RATE = 1 / 8
@@ -268,6 +271,73 @@ class Access(Protocol):
         """Return the same for use in another thread; None if there is no such thing."""
 
 
+def read_in_parallel(access: Access, place: int, destination: Destination, threads: int) -> bool:
+    """Read all that a destination is for, from ``place`` on, in parts that are decoded at once.
+
+    Returns
+    -------
+    bool
+        False if it is not known where parts can begin, or there is less data; what the destination
+        holds is undefined then.
+    """
+    nbytes = destination.nbytes
+    if access.independent(place, place + nbytes) is None:
+        return False
+    step = -(-nbytes // threads // 8) * 8
+    parts = [(begin, min(begin + step, nbytes)) for begin in range(0, nbytes, step)]
+
+    def read(part: tuple[int, int]) -> bool:
+        begin, end = part
+        reader = access.independent(place + begin, place + end)
+        return reader is not None and destination.read(reader, begin, end) == end - begin
+
+    return all(run_all(read, parts, threads))
+
+
+def load_by_index(
+    source: BytesSource | FileSource,
+    index: GzipIndex,
+    items: Destination,
+    *,
+    threads: int,
+    verify: bool,
+) -> bool:
+    """Load all items, in threads that each start at a checkpoint.
+
+    Returns
+    -------
+    bool
+        False if anything is wrong with the data or the index, or if the data cannot be verified
+        this way and should be; what is wrong with a file is for the serial decoder to say.
+    """
+    place = items.header.header_nbytes
+    log = CheckpointLog.of_index(index, place + items.nbytes)
+    if index.uncompressed_nbytes not in (0, log.nbytes):
+        return False
+    access = GzipAccess(source, log, verify=verify)
+    try:
+        if not read_in_parallel(access, place, items, threads):
+            return False
+    except IdxError:
+        return False
+    return not verify or index.crcs is not None or _footer_holds(source, access)
+
+
+def _footer_holds(source: BytesSource | FileSource, access: GzipAccess) -> bool:
+    """Whether stretches that were decoded are all of the data of a file's only member.
+
+    Its CRC-32 and ISIZE then tell; they are the last 8 bytes (RFC 1952, section 2.3.1).
+    """
+    log, nbytes = access.log, source.nbytes or 0
+    crc = 0
+    for number, point in enumerate(log.points):
+        if number not in access.crcs:
+            return False
+        crc = crc32_combine(crc, access.crcs[number], log.end(number) - point.offset)
+    footer = crc.to_bytes(4, "little") + (log.nbytes % 2**32).to_bytes(4, "little")
+    return bytes(source.read_range(nbytes - 8, nbytes)) == footer
+
+
 class PlainAccess:
     """The bytes of an uncompressed source that can seek."""
 
@@ -337,6 +407,7 @@ class GzipAccess:
         self._source = source
         self._verify = verify
         self.log = log
+        self.crcs: dict[int, int] = {}  # of the stretches that have been decoded, by number
         self._stream: GzipStream | None = None
         self._kept: OrderedDict[int, Bytes1D] = OrderedDict()
 
@@ -345,7 +416,8 @@ class GzipAccess:
         stream = self._stream
         if stream is not None and stream.position == begin:
             return stream
-        if self._knows(end):
+        if end <= self.log.nbytes and self.log.spacing <= _MOST_STRETCH_NBYTES:
+            self._prefetch(begin, end)
             return PlainDecoder(_Stretches(self, begin))
         number = self.log.find(begin)
         nearest = self.log.points[number].offset if number >= 0 else 0
@@ -360,9 +432,24 @@ class GzipAccess:
 
     def independent(self, begin: int, end: int) -> Reader | None:
         """Decode stretches without keeping them, if they are known."""
-        if not self._knows(end):
+        if end > self.log.nbytes or self.log.spacing > _MOST_PARALLEL_STRETCH_NBYTES:
             return None
         return PlainDecoder(_Stretches(self, begin, keep=False))
+
+    def _prefetch(self, begin: int, end: int) -> None:
+        """Have the source fetch at once what known stretches take of it, if not all are kept."""
+        log = self.log
+        first, last = log.find(begin), log.find(end - 1)
+        if first < last or log.points[first].offset not in self._kept:
+            self._source.prefetch(*self._extent(first, last))
+
+    def _extent(self, first: int, last: int) -> tuple[int, int]:
+        """Return where in the source some stretches lie, in whole bytes."""
+        points = self.log.points
+        end = self._source.nbytes or 0
+        if last + 1 < len(points):
+            end = -(-points[last + 1].bit // 8)
+        return points[first].bit // 8, end
 
     def decode_all(self) -> None:
         """Complete the log."""
@@ -370,9 +457,6 @@ class GzipAccess:
         while stream.skip(_SKIPPED_NBYTES):
             pass
         stream.at_end()
-
-    def _knows(self, end: int) -> bool:
-        return end <= self.log.nbytes and self.log.spacing <= _MOST_STRETCH_NBYTES
 
     def stretch(self, offset: int, *, keep: bool) -> tuple[int, Bytes1D]:
         """Return the decoded stretch that holds a known place, and where it begins."""
@@ -391,9 +475,7 @@ class GzipAccess:
         """Decode a known stretch, to memory that is large enough or to new memory."""
         log = self.log
         point = log.points[number]
-        following = log.points[number + 1] if number + 1 < len(log.points) else None
-        last_byte = None if following is None else -(-following.bit // 8)
-        compressed = self._source.read_range(point.bit // 8, last_byte)
+        compressed = self._source.read_range(*self._extent(number, number))
         decoder = GzipDecoder(BytesSource(compressed, self._source.name), verify=self._verify)
         decoder.resume(point.bit % 8, point.window)
         nbytes = log.end(number) - point.offset
@@ -405,7 +487,7 @@ class GzipAccess:
                 f"{point.offset:,} on, found {done:,}; the file does not belong to this index, "
                 "or has changed: build the index anew"
             )
-        found = decoder.decoded.crc
+        self.crcs[number] = found = decoder.decoded.crc
         if self._verify and number < len(log.crcs) and found != log.crcs[number]:
             raise ChecksumError(
                 f"{self._source.name}: expected data with CRC-32 {log.crcs[number]:08x} from byte "

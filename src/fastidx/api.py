@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from ._kernel import GzipDecoder
+from .access import load_by_index
 from .checks import check_end, check_plausible, read_header, take_bytes, truncated_error
 from .conversion import Conversion, Number, plan
 from .destination import Destination, bytes_of_out
+from .gzindex import GzipIndex, find_index
 from .header import IdxHeader
 from .members import find_tasks, load_tasks, may_have_members
 from .parallel import ParallelLoad
@@ -17,6 +19,7 @@ from .sources import BytesSource, Decoder, FileSource, Source, open_decoder, rea
 from .threads import available_threads, check_threads
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     import numpy.typing as npt
@@ -44,6 +47,7 @@ def load(
     verify: bool = True,
     strict: bool = True,
     threads: int | None = None,
+    index: str | os.PathLike[str] | GzipIndex | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> np.ndarray[Any, Any]: ...
 @overload
@@ -58,6 +62,7 @@ def load(
     verify: bool = True,
     strict: bool = True,
     threads: int | None = None,
+    index: str | os.PathLike[str] | GzipIndex | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> _Out: ...
 def load(
@@ -71,6 +76,7 @@ def load(
     verify: bool = True,
     strict: bool = True,
     threads: int | None = None,
+    index: str | os.PathLike[str] | GzipIndex | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Any:
     """Load an IDX file: plain, gzip, xz or the member of a zip archive, as its content tells.
@@ -103,6 +109,9 @@ def load(
         How many threads decode a gzipped file whose size is known. By default as many as
         ``FASTIDX_THREADS`` says or the process may use CPUs, and one for files under 1 MiB. The
         result, and what is raised, does not depend on it.
+    index : path, GzipIndex or "auto", optional
+        Where threads can start in a gzip file, as for `fastidx.open`: they need not search then.
+        It is not needed; without it, or with one thread, the result is the same.
     storage_options : mapping, optional
         For a URL: what its file system in fsspec is to be told, such as credentials.
 
@@ -125,6 +134,8 @@ def load(
         If ``dtype`` cannot hold a value that occurs in the file.
     SourceChangedError
         If the file was replaced or written to while it was being read.
+    IndexFileError
+        If ``index`` is none, or that of another file.
     TypeError, ValueError
         If an argument is nothing that can be used, or not with this file.
     OSError
@@ -148,9 +159,13 @@ def load(
         conversion = plan(header, dtype, scale, offset, lut, source=opened.name)
         items = _destination(out, header, conversion)
         nthreads = _choose_threads(threads, header)
+        found = None if index is None else _find_index(index, opened, header)
         if nthreads > 1:
             whole = opened.for_threads()
-            if _load_parallel(whole, items, nthreads, verify):
+            if (
+                found is not None
+                and load_by_index(whole, found, items, threads=nthreads, verify=verify)
+            ) or _load_parallel(whole, items, nthreads, verify):
                 return items.array() if out is None else out
             # Something is wrong with the data. What it is, the serial decoder says.
             whole.restart_at(0)
@@ -202,6 +217,20 @@ def info(source: Source, *, storage_options: Mapping[str, Any] | None = None) ->
             return read_header(decoder, opened, compression)
         finally:
             opened.rewind()
+
+
+def _find_index(
+    index: str | os.PathLike[str] | GzipIndex, source: BytesSource | FileSource, header: IdxHeader
+) -> GzipIndex | None:
+    """Return the index that was given, if there is one that is of use with this file."""
+    if header.compression == "gzip" and header.compressed_nbytes is not None:
+        return find_index(index, source)
+    if isinstance(index, str) and index == "auto":
+        return None
+    raise ValueError(
+        f"{source.name}: expected a gzip file that can seek, which an index is for, found another "
+        "source; do without an index"
+    )
 
 
 def _destination(out: Any, header: IdxHeader, conversion: Conversion | None) -> Destination:

@@ -39,6 +39,7 @@ Behind the windows, where no other reader looks, comes what GZIDX has no room fo
 from __future__ import annotations
 
 import operator
+import os
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -53,7 +54,6 @@ from .sources import BytesSource, FileSource, Source, open_source
 from .writer import _path_of, _replacement, _write_all
 
 if TYPE_CHECKING:
-    import os
     from typing import Any
 
     from typing_extensions import Buffer
@@ -291,6 +291,44 @@ class GzipIndex:
                 f"{self.fingerprint.hex()}), found another of the same size ({found.hex()}); "
                 f"{_REBUILD}"
             )
+
+
+def find_index(
+    index: str | os.PathLike[str] | GzipIndex, source: BytesSource | FileSource
+) -> GzipIndex | None:
+    """Return the index that is meant, if the file is the one that it belongs to.
+
+    Parameters
+    ----------
+    index : "auto", path or GzipIndex
+        ``"auto"`` means the file beside the source, whose name ends in ``.gzidx``.
+    source : BytesSource or FileSource
+        The gzip file.
+
+    Returns
+    -------
+    GzipIndex or None
+        None if there is no file for ``"auto"``.
+
+    Raises
+    ------
+    IndexFileError
+        If it is no index, or that of another file.
+    OSError
+        If it cannot be read.
+    """
+    if isinstance(index, str) and index == "auto":
+        index = f"{source.name}{INDEX_SUFFIX}"
+        if not os.path.exists(index):
+            return None
+    if not isinstance(index, GzipIndex):
+        index = GzipIndex.load(index)
+
+    def read_at(position: int, nbytes: int) -> memoryview:
+        return source.read_range(position, position + nbytes)
+
+    index.check(source.nbytes or 0, read_at, source=source.name)
+    return index
 
 
 def fingerprint(nbytes: int, read_at: ReadAt, *, source: str = "<data>") -> bytes:

@@ -20,6 +20,7 @@ from .access import (
     GzipAccess,
     GzipStream,
     PlainAccess,
+    read_in_parallel,
 )
 from .checks import (
     check_end,
@@ -30,11 +31,11 @@ from .checks import (
 )
 from .conversion import Number, plan
 from .destination import Bytes1D, Destination, bytes_of_out
-from .errors import TruncatedError
-from .gzindex import INDEX_SUFFIX, GzipIndex, fingerprint
+from .errors import IdxError, SourceChangedError, TruncatedError
+from .gzindex import GzipIndex, find_index, fingerprint
 from .header import IdxHeader
 from .sources import BytesSource, Decoder, FileSource, Source, open_decoder, open_source
-from .threads import available_threads, check_threads, run_all
+from .threads import available_threads, check_threads
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -105,8 +106,9 @@ class IdxReader:
     def _open(self) -> None:
         self._lock = threading.RLock()
         self._pid = os.getpid()
+        # Nobody knows yet how much of it will be read: of a file on a server little at first.
         self._source = open_source(
-            self._source_given, storage_options=self._options["storage_options"]
+            self._source_given, storage_options=self._options["storage_options"], read_ahead=False
         )
         self._closed = False
         try:
@@ -137,19 +139,14 @@ class IdxReader:
         again = partial(_new_decoder, source, self._verify)
         return ForwardAccess(source, decoder, self._header.header_nbytes, again)
 
-    def _use_index(self, index: Any) -> None:
-        if isinstance(index, str) and index == "auto":
-            index = f"{self._source.name}{INDEX_SUFFIX}"
-            if not isinstance(self._access, GzipAccess) or not os.path.exists(index):
-                return
-        if index is None:
+    def _use_index(self, index: str | os.PathLike[str] | GzipIndex | None) -> None:
+        if index is None or (index == "auto" and not isinstance(self._access, GzipAccess)):
             return
         access = self._gzip_access()
-        if not isinstance(index, GzipIndex):
-            index = GzipIndex.load(index)
-        index.check(self._source.nbytes or 0, self._read_at, source=self._source.name)
-        nbytes = self._header.header_nbytes + self._header.nbytes
-        access.log = self._log = CheckpointLog.of_index(index, nbytes)
+        found = find_index(index, self._source)
+        if found is not None:
+            nbytes = self._header.header_nbytes + self._header.nbytes
+            access.log = self._log = CheckpointLog.of_index(found, nbytes)
 
     def _gzip_access(self) -> GzipAccess:
         if not isinstance(self._access, GzipAccess):
@@ -192,6 +189,7 @@ class IdxReader:
             self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
+        self._check_open()
         if hasattr(self._source_given, "read"):
             raise TypeError(
                 f"{self._source.name}: expected a reader of a path, URL or bytes to pickle, found "
@@ -499,15 +497,23 @@ class IdxReader:
         if nbytes == 0:
             return
         with self._usable():
-            self._read_bytes_locked(memory, begin, nbytes)
+            try:
+                self._read_bytes_locked(memory, begin, nbytes)
+            except SourceChangedError:
+                raise
+            except IdxError:
+                self._source.check_unchanged(suspicious=True)
+                raise
+            # No checksum tells whether what is not compressed still is what it was.
+            self._source.check_unchanged(suspicious=isinstance(self._access, PlainAccess))
 
     def _read_bytes_locked(self, memory: Bytes1D, begin: int, nbytes: int) -> None:
         header, name = self._header, self._source.name
         destination = Destination(header, self._conversion, memory, nbytes)
-        large = self._threads > 1 and nbytes >= _MIN_PARALLEL_NBYTES
-        if large and self._read_in_parallel(destination, begin, nbytes):
-            return
         place = header.header_nbytes + begin
+        large = self._threads > 1 and nbytes >= _MIN_PARALLEL_NBYTES
+        if large and read_in_parallel(self._access, place, destination, self._threads):
+            return
         reader = self._access.at(place, place + nbytes)
         if isinstance(reader, (GzipStream, ForwardReader)) and reader.position < place:
             # What comes before is missing already.
@@ -529,20 +535,6 @@ class IdxReader:
         return isinstance(self._access, PlainAccess) and (
             header.compressed_nbytes != header.header_nbytes + header.nbytes
         )
-
-    def _read_in_parallel(self, destination: Destination, begin: int, nbytes: int) -> bool:
-        """Read parts in several threads, if where they lie is known."""
-        place = self._header.header_nbytes + begin
-        if self._access.independent(place, place + nbytes) is None:
-            return False
-        step = -(-nbytes // self._threads // 8) * 8
-        parts = [(pos, min(pos + step, nbytes)) for pos in range(0, nbytes, step)]
-
-        def read(part: tuple[int, int]) -> bool:
-            reader = self._access.independent(place + part[0], place + part[1])
-            return reader is not None and destination.read(reader, *part) == part[1] - part[0]
-
-        return all(run_all(read, parts, self._threads))
 
 
 def _new_decoder(source: BytesSource | FileSource, verify: bool) -> Decoder:

@@ -103,6 +103,7 @@ class RemoteFile(io.RawIOBase):
         self.at_once = at_once
         self._most_at_once = LARGE_NBYTES
         self._nfetched = 0  # requests for data
+        self._ncompared = 0  # of these, before the properties were compared last
         self._fs = fs
         self._path = path
         self._is_http = "http" in fs.protocol
@@ -126,8 +127,9 @@ class RemoteFile(io.RawIOBase):
         The server is asked only if that is suspected, or if what was read came in several pieces,
         which need not belong together.
         """
-        if suspicious or self._nfetched > 1:
+        if suspicious or (self._nfetched > 1 and self._nfetched > self._ncompared):
             self._compare(ignore_failure=suspicious)
+            self._ncompared = self._nfetched
 
     def readable(self) -> bool:
         """Whether it can be read: yes."""
@@ -162,6 +164,20 @@ class RemoteFile(io.RawIOBase):
         view[:n] = self._piece[begin : begin + n]
         self._pos += n
         return n
+
+    def read_range(self, begin: int, end: int) -> memoryview:
+        """Return bytes from any place, by one request for just these, or by none if at hand."""
+        end = end if self.nbytes is None else min(end, self.nbytes)
+        first = begin - self._piece_begin
+        if first < 0 or end > self._piece_begin + len(self._piece):
+            if begin >= end:
+                return memoryview(b"")
+            if self._streamed:
+                raise self._needs_ranges()
+            self._piece = memoryview(b"")  # so that there are not two of them
+            self._piece = self._fetch_range(begin, end, follows=False)
+            self._piece_begin, first = begin, 0
+        return self._piece[first : first + end - begin]
 
     def close(self) -> None:
         """Close the connection to the server."""

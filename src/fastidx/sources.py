@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _CHUNK_NBYTES = 256 * 1024
 # Enough for the longest header that numpy can hold, and for messages to recognise other files.
 _PEEK_NBYTES = 4096
+# What is fetched at once of a file on a server, and then lies in memory.
+_MOST_PREFETCHED_NBYTES = 16 << 20
 
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
 _XZ_MAGIC = b"\xfd7zXZ\0"  # The .xz File Format, section 2.1.1.1
@@ -94,6 +96,9 @@ class BytesSource:
     def read_range(self, begin: int, end: int | None) -> memoryview:
         """Return bytes from any place; fewer, and to the end if None, where there are no more."""
         return self._all[begin:end]
+
+    def prefetch(self, begin: int, end: int) -> None:
+        """Do nothing: it is all there."""
 
     def read_range_into(self, begin: int, out: memoryview) -> int:
         """Fill ``out`` from any place; returns how many bytes there were."""
@@ -239,8 +244,21 @@ class FileSource:
         """Return bytes from any place; fewer, and to the end if None, where there are no more."""
         if end is None:
             end = self.nbytes or 0
+        if self._reads_ranges():
+            with self._lock:
+                piece: memoryview = self._file.read_range(begin, end)
+                return piece
         data = np.empty(max(0, end - begin), np.uint8).data
         return data[: self.read_range_into(begin, data)]
+
+    def prefetch(self, begin: int, end: int) -> None:
+        """Let ranges between these places cost one request, where reading takes requests."""
+        if end - begin <= _MOST_PREFETCHED_NBYTES and self._reads_ranges():
+            self.read_range(begin, end)
+
+    def _reads_ranges(self) -> bool:
+        """Whether the file is one on a server, see `fastidx.remote.RemoteFile`."""
+        return self._owned and hasattr(self._file, "read_range")
 
     def read_range_into(self, begin: int, out: memoryview) -> int:
         """Fill ``out`` from any place; returns how many bytes there were."""
@@ -248,6 +266,10 @@ class FileSource:
             return self._read_at(begin, out)
         if self._begin is None:
             raise self._cannot_seek(begin)
+        if self._reads_ranges():
+            piece = self.read_range(begin, begin + len(out))
+            out[: len(piece)] = piece
+            return len(piece)
         with self._lock:
             # Whoever reads on from where the file is must find it there.
             here = self._file.tell()

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from ._kernel import GzipDecoder
+from .access import load_with_index
 from .checks import check_end, check_plausible, read_header, take_bytes, truncated_error
 from .conversion import Conversion, Number, plan
 from .destination import Destination, bytes_of_out
+from .gzindex import GzipIndex, find_index
 from .header import IdxHeader
 from .members import find_tasks, load_tasks
 from .parallel import ParallelLoad
@@ -17,6 +19,7 @@ from .sources import BytesSource, Decoder, Source, open_decoder, reading
 from .threads import available_threads, check_threads
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     import numpy.typing as npt
@@ -44,6 +47,7 @@ def load(
     verify: bool = True,
     strict: bool = True,
     threads: int | None = None,
+    index: str | os.PathLike[str] | GzipIndex | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> np.ndarray[Any, Any]: ...
 @overload
@@ -58,6 +62,7 @@ def load(
     verify: bool = True,
     strict: bool = True,
     threads: int | None = None,
+    index: str | os.PathLike[str] | GzipIndex | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> _Out: ...
 def load(
@@ -71,6 +76,7 @@ def load(
     verify: bool = True,
     strict: bool = True,
     threads: int | None = None,
+    index: str | os.PathLike[str] | GzipIndex | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Any:
     """Load an IDX file: plain, gzip, xz or the member of a zip archive, as its content tells.
@@ -103,6 +109,11 @@ def load(
         How many threads decode a gzipped file whose size is known. By default as many as
         ``FASTIDX_THREADS`` says or the process may use CPUs, and one for files under 1 MiB. The
         result, and what is raised, does not depend on it.
+    index : path, GzipIndex or "auto", optional
+        As for `fastidx.open`: where several threads can start in a gzip file, so that none has to
+        guess. ``"auto"`` takes the file of the same name and ``.gzidx`` beside it, if there is one.
+        Each stretch is checked by its CRC-32 in an index made by fastidx; of another program's, all
+        of the file by that at its end.
     storage_options : mapping, optional
         For a URL: what its file system in fsspec is to be told, such as credentials.
 
@@ -121,6 +132,8 @@ def load(
         If the file ends early; the message says how much it holds.
     TrailingDataError
         If it goes on after the data, unless ``strict=False``.
+    IndexFileError
+        If the index is damaged, or that of another file.
     ConversionError
         If ``dtype`` cannot hold a value that occurs in the file.
     SourceChangedError
@@ -146,8 +159,13 @@ def load(
         header = read_header(decoder, opened, compression)
         check_plausible(header, opened.name)
         conversion = plan(header, dtype, scale, offset, lut, source=opened.name)
+        found = find_index(index, opened, compression)
         items = _destination(out, header, conversion)
         nthreads = _choose_threads(threads, header)
+        if found is not None and nthreads > 1:
+            whole = opened.for_threads()
+            if load_with_index(whole, items, found, threads=nthreads, verify=verify):
+                return items.array() if out is None else out
         if nthreads > 1:
             data = opened.read_all(nthreads)
             if _load_parallel(data, items, opened.name, nthreads, verify):

@@ -283,7 +283,7 @@ def read_in_parallel(access: Access, place: int, destination: Destination, threa
     nbytes = destination.nbytes
     if access.independent(place, place + nbytes) is None:
         return False
-    step = -(-nbytes // threads // 8) * 8
+    step = max(8, -(-nbytes // threads // 8) * 8)
     parts = [(begin, min(begin + step, nbytes)) for begin in range(0, nbytes, step)]
 
     def read(part: tuple[int, int]) -> bool:

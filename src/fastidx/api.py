@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from ._kernel import GzipDecoder
-from .access import load_by_index
-from .checks import check_end, check_plausible, read_header, take_bytes, truncated_error
+from .access import PlainAccess, load_by_index, read_in_parallel
+from .checks import (
+    check_end,
+    check_plausible,
+    check_size,
+    read_header,
+    take_bytes,
+    truncated_error,
+)
 from .conversion import Conversion, Number, plan
 from .destination import Destination, bytes_of_out
 from .gzindex import GzipIndex, find_index
@@ -28,8 +35,8 @@ __all__ = ["info", "load"]
 
 _Out = TypeVar("_Out")
 
-# Below this, threads cost more than they save.
-_MIN_PARALLEL_NBYTES = 1 << 20
+# Files smaller than this cost more in threads than they save, by compression.
+_MIN_PARALLEL_NBYTES = {"gzip": 1 << 20, None: 4 << 20}
 
 # Where the size of the source is unknown, memory grows with what has really come, from here.
 _FIRST_GROWTH_NBYTES = 16 << 20
@@ -106,9 +113,10 @@ def load(
     strict : bool
         Refuse bytes after the data. Without it they are ignored.
     threads : int, optional
-        How many threads decode a gzipped file whose size is known. By default as many as
-        ``FASTIDX_THREADS`` says or the process may use CPUs, and one for files under 1 MiB. The
-        result, and what is raised, does not depend on it.
+        How many threads decode a gzipped file whose size is known, or read a plain file at a path.
+        By default as many as ``FASTIDX_THREADS`` says or the process may use CPUs, and one for
+        files under 1 MiB, plain ones under 4 MiB. The result, and what is raised, does not depend
+        on it.
     index : path, GzipIndex or "auto", optional
         Where threads can start in a gzip file, as for `fastidx.open`: they need not search then.
         It is not needed; without it, or with one thread, the result is the same.
@@ -158,9 +166,13 @@ def load(
         check_plausible(header, opened.name)
         conversion = plan(header, dtype, scale, offset, lut, source=opened.name)
         items = _destination(out, header, conversion)
-        nthreads = _choose_threads(threads, header)
+        nthreads = _choose_threads(threads, header, opened)
         found = None if index is None else _find_index(index, opened, header)
-        if nthreads > 1:
+        if nthreads > 1 and compression is None:
+            if read_in_parallel(PlainAccess(opened), header.header_nbytes, items, nthreads):
+                check_size(header, opened.name, strict=strict)
+                return items.array() if out is None else out
+        elif nthreads > 1:
             whole = opened.for_threads()
             if (
                 found is not None
@@ -265,12 +277,18 @@ def _load_parallel(
     return ParallelLoad(source, items, threads=threads, verify=verify).run()
 
 
-def _choose_threads(threads: int | None, header: IdxHeader) -> int:
-    """Return how many threads are to decode a file."""
+def _choose_threads(
+    threads: int | None, header: IdxHeader, source: BytesSource | FileSource
+) -> int:
+    """Return how many threads are to decode a file or, if it is plain, to read it."""
     if threads is not None:
         check_threads(threads)
-    if header.compression != "gzip" or header.compressed_nbytes is None:
+    nbytes = header.compressed_nbytes
+    if nbytes is None or header.compression == "xz":
         return 1
+    if header.compression is None and not source.is_local_file:
+        return 1
+    least = _MIN_PARALLEL_NBYTES[header.compression]
     if threads is None:
-        return available_threads() if header.compressed_nbytes >= _MIN_PARALLEL_NBYTES else 1
+        return available_threads() if nbytes >= least else 1
     return threads

@@ -29,7 +29,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fastidx"))
 
 # A sanitizer's shadow memory makes measurements and limits of memory meaningless.
-SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
+SANITIZED = any(name in os.environ.get("LD_PRELOAD", "") for name in ("asan", "tsan"))
 
 
 @pytest.fixture(scope="session")

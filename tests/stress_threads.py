@@ -3,9 +3,9 @@
     python tests/stress_threads.py [--seconds N] [--at-once N] [--seed N]
 
 pytest does not collect this: how long it runs is yours to say. Made for ThreadSanitizer
-(``tests/sanitize.sh --thread``), which sees a race when two threads meet; hence often:
-chunks are tiny, there are far more threads than processors, and Python switches between them at
-every opportunity. Of use without it too: a wrong result, a wrong error, a hang or a thread left
+(``tests/sanitize.sh --thread``), which sees a race when two threads meet, so they should meet
+often: chunks are tiny, there are far more threads than processors, and Python switches between them
+at every opportunity. Of use without it too: a wrong result, a wrong error, a hang or a thread left
 behind ends the program with a message and a status that is not 0.
 """
 
@@ -63,18 +63,6 @@ def small_pieces(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(parallel, "_CAPACITY", 60_000)
     patch.setattr(members, "_TASK_NBYTES", 2_000)
     patch.setattr("fastidx.sources._CHUNK_NBYTES", 8192)
-
-
-def count_adoptions(patch: pytest.MonkeyPatch, counts: Counter[str]) -> None:
-    """Count what must happen often, or else the threads had nothing to do with each other."""
-    run = parallel.ParallelLoad.run
-
-    def counted(self: parallel.ParallelLoad) -> bool:
-        done = run(self)
-        counts["chunks adopted"] += self.nadopted
-        return done
-
-    patch.setattr(parallel.ParallelLoad, "run", counted)
 
 
 def outcome(function: Callable[[], Any]) -> Outcome:
@@ -159,9 +147,23 @@ class Stress:
         self.seed = seed
         self.expected = [job(1) for job in jobs]
         self.counts: Counter[str] = Counter()
+        self.lock = threading.Lock()  # of the counts
         self.wrong: list[str] = []
 
+    def count_adoptions(self, patch: pytest.MonkeyPatch) -> None:
+        """Count what must happen often, or else the threads had nothing to do with each other."""
+        run = parallel.ParallelLoad.run
+
+        def counted(load: parallel.ParallelLoad) -> bool:
+            done = run(load)
+            with self.lock:
+                self.counts["chunks adopted"] += load.nadopted
+            return done
+
+        patch.setattr(parallel.ParallelLoad, "run", counted)
+
     def run(self, seconds: float, at_once: int) -> None:
+        """Do jobs at random; returns when all threads have ended."""
         until = time.monotonic() + seconds
         workers = [
             threading.Thread(target=self._work, args=(until, random.Random(self.seed + i)))
@@ -184,7 +186,8 @@ class Stress:
             if found != self.expected[number]:
                 brief = f"{found!r:.300}, expected {self.expected[number]!r:.300}"
                 self.wrong.append(f"job {number} with {threads} threads: found {brief}")
-            self.counts["errors, as expected" if isinstance(found[0], type) else "results"] += 1
+            with self.lock:
+                self.counts["errors, as expected" if isinstance(found[0], type) else "results"] += 1
 
 
 def main() -> None:
@@ -197,7 +200,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         small_pieces(patch)
         stress = Stress(all_jobs(Path(folder), arguments.seed), arguments.seed)
-        count_adoptions(patch, stress.counts)
+        stress.count_adoptions(patch)
         faulthandler.dump_traceback_later(2 * arguments.seconds + 60, exit=True)  # it hangs
         stress.run(arguments.seconds, arguments.at_once)
         faulthandler.cancel_dump_traceback_later()

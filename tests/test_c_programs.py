@@ -1,22 +1,26 @@
 """The tests written in C: each is compiled as its first comment says, and run.
 
-Where the compiler has AddressSanitizer and UndefinedBehaviorSanitizer, with these.
+Where the compiler has AddressSanitizer and UndefinedBehaviorSanitizer, with these. Among them is
+what fuzzers run, here for some of the seeds and a few mutants of each.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = sorted(ROOT.glob("tests/c/*.c"))
+FUZZER = ROOT / "tests/fuzz/fuzz_kernel.c"
 SANITIZERS = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the tests in C are for POSIX")
@@ -43,8 +47,9 @@ def documented_command(source: Path) -> list[str]:
     found = re.search(r"^ \* +gcc ((?:.*\\\n)*.*)$", comment, re.MULTILINE)
     assert found is not None, f"{source}: its first comment should say how gcc compiles it"
     command = shlex.split(re.sub(r"\\\n \*", " ", found[1]))
-    assert command[-2:] == ["-o", source.stem]
-    return command[:-1]
+    assert command[-2:] == ["-o", source.stem]  # the last is to be written elsewhere
+    files = [sorted(map(str, ROOT.glob(part))) if "*" in part else [part] for part in command]
+    return [*itertools.chain(*files)][:-1]
 
 
 @pytest.fixture(scope="module")
@@ -61,21 +66,42 @@ def compiler() -> list[str]:
 def sanitizers(compiler: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What turns sanitizers on; nothing where the compiler has none, or they do not run."""
     folder = tmp_path_factory.mktemp("sanitizers")
-    return (
-        SANITIZERS if builds(compiler, "int main(void) { return 0; }", SANITIZERS, folder) else []
-    )
+    works = builds(compiler, "int main(void) { return 0; }", SANITIZERS, folder)
+    return SANITIZERS if works else []
+
+
+@pytest.fixture
+def build(
+    compiler: list[str], sanitizers: list[str], tmp_path: Path
+) -> Callable[[Path], list[str]]:
+    """What compiles a source and returns how its program is called."""
+
+    def build(source: Path) -> list[str]:
+        arguments = documented_command(source)
+        with_zlib = "#include <zlib.h>\nint main(void) { return zlibVersion() == 0; }"
+        if "-lz" in arguments and not builds(compiler, with_zlib, ["-lz"], tmp_path):
+            pytest.skip("compares with zlib, whose header is not installed (Debian: zlib1g-dev)")
+        program = str(tmp_path / source.stem)
+        compiled = run([*compiler, *sanitizers, *arguments, program])
+        assert compiled.returncode == 0, compiled.stderr
+        return [program]
+
+    return build
 
 
 @pytest.mark.parametrize("source", PROGRAMS, ids=lambda source: source.stem)
-def test_program(source: Path, compiler: list[str], sanitizers: list[str], tmp_path: Path) -> None:
-    arguments = documented_command(source)
-    with_zlib = "#include <zlib.h>\nint main(void) { return zlibVersion() == 0; }"
-    if "-lz" in arguments and not builds(compiler, with_zlib, ["-lz"], tmp_path):
-        pytest.skip("compares with zlib, whose header is not installed (Debian: zlib1g-dev)")
-    program = str(tmp_path / source.stem)
-    compiled = run([*compiler, *sanitizers, *arguments, program])
-    assert compiled.returncode == 0, compiled.stderr
-    done = run([program])
+def test_program(source: Path, build: Callable[[Path], list[str]]) -> None:
+    done = run(build(source))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_fuzz_target(build: Callable[[Path], list[str]], tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    written = run([sys.executable, str(FUZZER.with_name("make_corpus.py")), str(corpus)])
+    assert written.returncode == 0, written.stderr
+    seeds = sorted(map(str, corpus.iterdir()))
+    assert len(seeds) > 100
+    done = run([*build(FUZZER), *seeds[::7]])
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,14 @@ def status(field: str) -> int:
     raise LookupError(field)
 
 
-def extra_memory(path: Path, *, into_array: bool = False) -> tuple[int, int]:
+def extra_memory(path: Path, *, into_array: bool = False, threads: int = 1) -> tuple[int, int]:
     """Bytes that load() adds to the process at its peak, and those of its result."""
     fastidx.load(gzip.compress(reference.dumps(np.zeros((3, 3), np.int32))))  # imports, once
     header = fastidx.info(path)
     out = np.ones(header.shape, header.dtype) if into_array else None
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is in use now
     before = status("VmRSS")
-    loaded = fastidx.load(path, out=out, threads=1)
+    loaded = fastidx.load(path, out=out, threads=threads)
     peak = status("VmHWM") - before
     return peak, loaded.nbytes
 
@@ -73,6 +74,16 @@ def test_load_into_an_array_needs_no_second_one(
     (tmp_path / "file").write_bytes(content)
     peak, _ = isolated(extra_memory, tmp_path / "file", into_array=True)
     assert peak <= MIB + TOLERANCE
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_read_a_path_in_pieces(isolated: Worker, tmp_path: Path, threads: int) -> None:
+    compressor = zlib.compressobj(0, wbits=31)  # as large as its content: 96 MiB
+    content = reference.dumps(half_random("u1", 96 * MIB))
+    (tmp_path / "file").write_bytes(compressor.compress(content) + compressor.flush())
+    peak, _ = isolated(extra_memory, tmp_path / "file", into_array=True, threads=threads)
+    # The symbols of two guesses a thread, and the ranges of the file that they are made of.
+    assert peak <= threads * 2 * (4 + 1) * MIB + TOLERANCE
 
 
 def leak(path: Path, bad: bytes) -> int:

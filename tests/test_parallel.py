@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import multiprocessing
+import os
 import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from deflate_writer import Deflate, flat_code, gzip_footer, gzip_header
 from fastidx import parallel, reference
 from fastidx.destination import Destination
 from fastidx.parallel import ParallelLoad
+from fastidx.sources import BytesSource, FileSource
 
 THREADS = [2, 3, 5]
 
@@ -117,11 +120,75 @@ def content(request: pytest.FixtureRequest) -> bytes:
     return FILES[request.param]()
 
 
+# Bytes are all there; of a file, each thread reads what it needs.
+Stored = Callable[[bytes | bytearray], bytes | bytearray | Path]
+
+
+@pytest.fixture(params=["bytes", "file"])
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Stored:
+    def to_file(content: bytes | bytearray) -> Path:
+        path = tmp_path / "x.gz"
+        path.write_bytes(content)
+        return path
+
+    return to_file if request.param == "file" else lambda content: content
+
+
 @pytest.mark.parametrize("threads", THREADS)
-def test_bytes_are_those_of_a_serial_load(content: bytes, threads: int) -> None:
-    array = fastidx.load(content, threads=threads)
-    assert array.tobytes() == fastidx.load(content, threads=1).tobytes()
+def test_bytes_are_those_of_a_serial_load(content: bytes, stored: Stored, threads: int) -> None:
+    source = stored(content)
+    array = fastidx.load(source, threads=threads)
+    assert array.tobytes() == fastidx.load(source, threads=1).tobytes()
     assert array.flags.writeable
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
+@pytest.mark.parametrize("nbytes", [0, 8, 24, 800_008])
+@pytest.mark.parametrize("threads", THREADS)
+def test_plain_files_are_read_in_threads(
+    dtype: str, nbytes: int, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    read_at = FileSource._read_at
+
+    def noted(source: FileSource, pos: int, out: memoryview) -> int:
+        read.append(pos)
+        return read_at(source, pos, out)
+
+    monkeypatch.setattr(FileSource, "_read_at", noted)
+    path = tmp_path / "x"
+    path.write_bytes(content := idx(digits(nbytes), dtype))
+    loaded = fastidx.load(path, threads=threads)
+    np.testing.assert_array_equal(loaded, reference.load(content), strict=True)
+    assert nbytes < 1000 or len(set(read)) >= threads
+    if dtype == "u1":
+        options: dict[str, Any] = {"dtype": "f4", "scale": Fraction(1, 255)}
+        scaled = fastidx.load(path, threads=threads, **options)
+        np.testing.assert_array_equal(scaled, fastidx.load(content, **options), strict=True)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_bad_plain_files_fail_as_in_a_serial_load(strict: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for content in (DATA + b"x", DATA[:-1], DATA[:9], DATA[:3], b""):
+        path.write_bytes(content)
+        assert outcome(path, 3, strict=strict) == outcome(path, 1, strict=strict)
+
+
+def test_plain_file_cut_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(DATA)
+    read_at = FileSource._read_at
+
+    def cut_and_read(source: FileSource, pos: int, out: memoryview) -> int:
+        os.truncate(path, len(DATA) // 2)
+        return read_at(source, pos, out)
+
+    monkeypatch.setattr(FileSource, "_read_at", cut_and_read)
+    with pytest.raises(fastidx.SourceChangedError, match=r"x: .*written to"):
+        fastidx.load(path, threads=3)
 
 
 def test_one_giant_block() -> None:
@@ -129,41 +196,60 @@ def test_one_giant_block() -> None:
     assert np.array_equal(fastidx.load(content, threads=3), fastidx.load(content, threads=1))
 
 
-def outcome(content: bytes | bytearray, threads: int, **options: Any) -> Any:
+def outcome(source: bytes | bytearray | Path, threads: int, **options: Any) -> Any:
     try:
-        return fastidx.load(content, threads=threads, **options).tobytes()
+        return fastidx.load(source, threads=threads, **options).tobytes()
     except fastidx.IdxError as error:
         return type(error), str(error)
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_cut_files_fail_as_in_a_serial_load(content: bytes, strict: bool) -> None:
+def test_cut_files_fail_as_in_a_serial_load(content: bytes, stored: Stored, strict: bool) -> None:
     for nbytes in (1, 3, 8, 9, len(content) // 3, len(content) // 2 + 1):
-        cut = content[:-nbytes]
+        cut = stored(content[:-nbytes])
         assert outcome(cut, 3, strict=strict) == outcome(cut, 1, strict=strict)
 
 
 @pytest.mark.parametrize("verify", [True, False])
 def test_damage_is_met_as_in_a_serial_load(
-    content: bytes, verify: bool, rng: np.random.Generator
+    content: bytes, stored: Stored, verify: bool, rng: np.random.Generator
 ) -> None:
-    for _ in range(6):
+    for _ in range(4):
         damaged = bytearray(content)
         damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
-        assert outcome(damaged, 2, verify=verify) == outcome(damaged, 1, verify=verify)
+        source = stored(damaged)
+        assert outcome(source, 2, verify=verify) == outcome(source, 1, verify=verify)
 
 
 @pytest.mark.parametrize("extra", [b"junk", bytes(9), gzip.compress(b"more")])
 @pytest.mark.parametrize("strict", [True, False])
-def test_what_follows_is_met_as_in_a_serial_load(extra: bytes, strict: bool) -> None:
-    content = stream(DATA) + extra
-    assert outcome(content, 3, strict=strict) == outcome(content, 1, strict=strict)
+def test_what_follows_is_met_as_in_a_serial_load(
+    extra: bytes, stored: Stored, strict: bool
+) -> None:
+    source = stored(stream(DATA) + extra)
+    assert outcome(source, 3, strict=strict) == outcome(source, 1, strict=strict)
 
 
-def test_data_behind_the_array_is_met_as_in_a_serial_load() -> None:
-    content = stream(DATA + digits(100_000))
+def test_data_behind_the_array_is_met_as_in_a_serial_load(stored: Stored) -> None:
+    source = stored(stream(DATA + digits(100_000)))
     for strict in (True, False):
-        assert outcome(content, 3, strict=strict) == outcome(content, 1, strict=strict)
+        assert outcome(source, 3, strict=strict) == outcome(source, 1, strict=strict)
+
+
+def test_a_file_cut_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.gz"
+    path.write_bytes(stream(DATA))
+    read_range = FileSource.read_range
+
+    def cut_and_read(source: FileSource, begin: int, end: int | None) -> memoryview:
+        os.truncate(path, len(stream(DATA)) // 2)
+        return read_range(source, begin, end)
+
+    monkeypatch.setattr(FileSource, "read_range", cut_and_read)
+    with pytest.raises(fastidx.SourceChangedError, match=r"x\.gz.*written to"):
+        fastidx.load(path, threads=3)
 
 
 @settings(max_examples=60)
@@ -187,7 +273,7 @@ def directly(content: bytes, threads: int = 2) -> tuple[ParallelLoad, np.ndarray
     header = fastidx.info(content)
     items = np.empty(header.nbytes, np.uint8)
     destination = Destination(header, None, items)
-    load = ParallelLoad(memoryview(content), "x", destination, threads=threads, verify=True)
+    load = ParallelLoad(BytesSource(content, "x"), destination, threads=threads, verify=True)
     assert load.run()
     return load, items
 
@@ -239,7 +325,7 @@ def test_threads_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> Non
         return run(self)
 
     monkeypatch.setattr(ParallelLoad, "run", noted_run)
-    monkeypatch.setattr("fastidx.api._MIN_PARALLEL_NBYTES", 1000)
+    monkeypatch.setattr("fastidx.api._MIN_PARALLEL_NBYTES", {"gzip": 1000})
     monkeypatch.setenv("FASTIDX_THREADS", "3")
     fastidx.load(stream(DATA))
     monkeypatch.setenv("FASTIDX_THREADS", "1")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,22 +20,43 @@ from fastidx._kernel import (
     Speculation,
     crc32_combine,
 )
-from fastidx.sources import BytesSource
+from fastidx.sources import BytesSource, FileSource, open_source
 from test_parallel import digits, stream
 
 DATA = digits(400_000)
 NOISE = np.random.default_rng(3).integers(0, 256, 200_000, np.uint8).tobytes()
 
 
-def stitched(content: bytes, every: int, nbytes: int) -> tuple[bytes, list[Any], int]:
+Opener = Callable[[bytes], BytesSource | FileSource]
+
+
+@pytest.fixture(params=["bytes", "file"])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    """What makes a source of either kind: one has everything at hand, one reads bit by bit."""
+
+    def open_file(content: bytes) -> BytesSource | FileSource:
+        path = tmp_path / "x"
+        path.write_bytes(content)
+        source = open_source(path)
+        request.addfinalizer(source.close)
+        return source
+
+    return open_file if request.param == "file" else open_source
+
+
+def stitched(
+    source: BytesSource | FileSource, every: int, nbytes: int
+) -> tuple[bytes, list[Any], int]:
     """Decode with a guess every so many bytes; return data, pieces and number of adoptions."""
-    front = FrontDecoder(BytesSource(content, "x"))
+    size = source.nbytes or 0
+    front = FrontDecoder(source)
     out = np.empty(nbytes, np.uint8)
     pos = nadopted = 0
-    for begin in range(every, len(content), every):
-        guess = Speculation(300_000)
-        start = guess.find(content, 8 * begin, 8 * min(begin + every, len(content)))
-        if start is None or not guess.decode(min(begin + every, len(content))):
+    for begin in range(every, size, every):
+        guess = Speculation(source, 300_000)
+        guess.look_at(begin, min(begin + every, size))
+        start = guess.find(8 * begin)
+        if start is None or not guess.decode():
             continue
         front.pause_at = max(0, start.bit // 8 - 2)
         pos += front.read_into(out, 1, pos)
@@ -60,27 +83,27 @@ def stitched(content: bytes, every: int, nbytes: int) -> tuple[bytes, list[Any],
 
 @pytest.mark.parametrize("every", [3_000, 10_007, 40_000])
 @pytest.mark.parametrize("level", [1, 6, 9])
-def test_dynamic_blocks(level: int, every: int) -> None:
-    data, _, nadopted = stitched(stream(DATA, level), every, len(DATA))
+def test_dynamic_blocks(opener: Opener, level: int, every: int) -> None:
+    data, _, nadopted = stitched(opener(stream(DATA, level)), every, len(DATA))
     assert data == DATA
     assert nadopted > 0
 
 
 @pytest.mark.parametrize("level", [0, 6])
-def test_stored_blocks(level: int) -> None:
-    data, _, nadopted = stitched(stream(NOISE, level), 30_000, len(NOISE))
+def test_stored_blocks(opener: Opener, level: int) -> None:
+    data, _, nadopted = stitched(opener(stream(NOISE, level)), 30_000, len(NOISE))
     assert data == NOISE
     assert nadopted > 0
 
 
 def test_many_short_blocks() -> None:
-    data, _, nadopted = stitched(stream(DATA, mem=4), 2_000, len(DATA))
+    data, _, nadopted = stitched(BytesSource(stream(DATA, mem=4), "x"), 2_000, len(DATA))
     assert data == DATA
     assert nadopted > 20
 
 
 def test_checksums_of_the_pieces_add_up() -> None:
-    data, pieces, nadopted = stitched(stream(DATA), 10_000, len(DATA))
+    data, pieces, nadopted = stitched(BytesSource(stream(DATA), "x"), 10_000, len(DATA))
     *parts, end = pieces
     crc = 0
     for part in parts:
@@ -94,29 +117,31 @@ def test_checksums_of_the_pieces_add_up() -> None:
 def test_reference_before_the_start_of_the_member_is_not_adopted() -> None:
     # Blocks from the middle of one stream, put behind only three bytes of another.
     whole = stream(DATA)
-    guess = Speculation(100_000)
-    start = guess.find(whole, 8 * 100, 8 * len(whole))
+    guess = Speculation(BytesSource(whole, "x"), 100_000)
+    guess.look_at(100, len(whole))
+    start = guess.find(8 * 100)
     assert start is not None
-    assert guess.decode(start.bit // 8 + 1)
+    assert guess.decode()
     compressor = zlib.compressobj(6, zlib.DEFLATED, 31)
     head = compressor.compress(b"abc") + compressor.flush(zlib.Z_FULL_FLUSH)
     bits = int.from_bytes(whole, "little") >> start.bit
     content = head + bits.to_bytes((bits.bit_length() + 7) // 8, "little")
-    guess = Speculation(100_000)
+    guess = Speculation(BytesSource(content, "x"), 100_000)
     front = FrontDecoder(BytesSource(content, "x"))
     front.pause_at = len(head) - 1
     assert front.read_into(np.empty(100, np.uint8)) == 3
-    again = guess.find(content, 8 * len(head), 8 * len(content))
+    guess.look_at(len(head), len(head) + 1)
+    again = guess.find(8 * len(head))
     assert again is not None
     assert front.stands_before(again)
-    assert guess.decode(len(head) + 1)
+    assert guess.decode()
     assert not front.adopt(guess, 0, None)
 
 
 def test_guess_stops_at_its_capacity_and_can_still_be_adopted() -> None:
     data = digits(60_000) + bytes(3_000_000) + digits(60_000)
     content = stream(data)
-    joined, _, nadopted = stitched(content, len(content) // 8, len(data))
+    joined, _, nadopted = stitched(BytesSource(content, "x"), len(content) // 8, len(data))
     assert joined == data
     assert nadopted > 0
 
@@ -133,9 +158,10 @@ def test_guess_stops_at_any_capacity_there_may_be(distance: int) -> None:
     body = Deflate().stored(head).dynamic(symbols, litlen, dist).stored(final=True).getvalue()
     content = gzip_member(data, body=body)
     for capacity in range(33_000, 33_300):
-        guess = Speculation(capacity)
-        start = guess.find(content, 8 * (15 + len(head)), 8 * len(content))
-        assert start is not None and guess.decode(len(content))
+        guess = Speculation(BytesSource(content, "x"), capacity)
+        guess.look_at(15 + len(head), len(content))
+        start = guess.find(8 * (15 + len(head)))
+        assert start is not None and guess.decode()
         assert guess.nsymbols == capacity
         front = FrontDecoder(BytesSource(content, "x"))
         front.pause_at = start.bit // 8
@@ -149,7 +175,9 @@ def test_guess_stops_at_any_capacity_there_may_be(distance: int) -> None:
 
 
 def test_noise_holds_no_blocks() -> None:
-    assert Speculation(1000).find(NOISE, 0, 8 * len(NOISE)) is None
+    guess = Speculation(BytesSource(NOISE, "x"), 1000)
+    guess.look_at(0, len(NOISE))
+    assert guess.find(0) is None
 
 
 def test_a_block_is_not_looked_for_behind_the_input() -> None:
@@ -161,5 +189,3 @@ def test_a_block_is_not_looked_for_behind_the_input() -> None:
     front.read_into(np.empty(10, np.uint8))
     for bit in range(80, 120, 8):
         assert not front.stands_before(BlockStart(bit, True))
-    guess = Speculation(1000)
-    assert not front.adopt(guess, 0, None)

@@ -29,6 +29,9 @@ cdef enum: CALL_OUT_NBYTES = 4 * 1024 * 1024
 cdef enum: SCRATCH_NBYTES = 4 * WINDOW_NBYTES
 cdef enum: SCRATCH_SLACK = 512
 
+# What a speculation takes of the input in one go behind where it should end: about a block.
+cdef enum: SPECULATION_SLACK = 32 * 1024
+
 
 def _init():
     fi_cpu_init(os.environ.get("FASTIDX_PORTABLE", "") not in ("", "0"))
@@ -323,19 +326,25 @@ cdef class GzipDecoder:
         """For subclasses: called at the end of each member."""
         return 0
 
+    cdef int take_chunk(self) except -1:
+        """Go on to the next chunk of the source; the one at hand is used up."""
+        if not self.input_ended:
+            chunk = self.source.next_chunk()  # after an error of which nothing has changed
+            self.consumed += self.chunk_pos
+            self.chunk_pos = 0
+            self.chunk = chunk
+            self.input_ended = self.chunk.shape[0] == 0
+        return 0
+
     cdef fi_status run(self, fi_io *io) except *:
         """One kernel call, after which FI_NEED_INPUT means that the source has ended."""
         cdef fi_status status
         cdef Py_ssize_t chunk_nbytes = self.chunk.shape[0]
         cdef const uint8_t *data
 
-        if self.chunk_pos == chunk_nbytes and not self.input_ended:
-            chunk = self.source.next_chunk()  # after an error of which nothing has changed
-            self.consumed += chunk_nbytes
-            self.chunk_pos = 0
-            self.chunk = chunk
+        if self.chunk_pos == chunk_nbytes:
+            self.take_chunk()
             chunk_nbytes = self.chunk.shape[0]
-            self.input_ended = chunk_nbytes == 0
         data = &self.chunk[0] if chunk_nbytes else NULL
         io.in_next = data + self.chunk_pos
         io.in_end = io.in_next + min(chunk_nbytes - self.chunk_pos, CALL_IN_NBYTES)
@@ -557,38 +566,50 @@ cdef class Speculation:
 
     Parameters
     ----------
+    source : BytesSource or FileSource
+        With ``read_range``.
     capacity : int
         Most symbols of one guess.
     """
 
     cdef fi_inflate state
-    cdef void *memory              # of what follows
+    cdef void *table_memory
     cdef fi_marker_table *table    # aligned to 64 bytes, see there
     cdef uint16_t *history         # a window of markers, and behind it the symbols
     cdef uint16_t *symbols
     cdef size_t capacity
-    cdef const uint8_t[::1] data
-    cdef fi_block_start block
-    cdef Py_ssize_t stopped_at     # position in data
+    cdef object source
+    cdef const uint8_t[::1] data   # of the source, from byte `begin`
+    cdef uint64_t begin, end
+    cdef fi_block_start block      # counted in data
+    cdef uint64_t stopped_at       # position in the source
     cdef readonly size_t nsymbols
 
-    def __cinit__(self, size_t capacity):
-        self.capacity = capacity
-        self.memory = PyMem_Malloc(
-            64 + sizeof(fi_marker_table) + (WINDOW_NBYTES + capacity) * sizeof(uint16_t)
-        )
-        if self.memory == NULL:
+    def __cinit__(self, source, size_t capacity):
+        # History and symbols have a block of their own, so that a sanitizer sees each step beyond it.
+        self.history = <uint16_t *>PyMem_Malloc((WINDOW_NBYTES + capacity) * sizeof(uint16_t))
+        self.table_memory = PyMem_Malloc(sizeof(fi_marker_table) + 63)
+        if self.history == NULL or self.table_memory == NULL:
             raise MemoryError
-        self.table = <fi_marker_table *>((<size_t>self.memory + 63) // 64 * 64)
-        self.history = <uint16_t *>(self.table + 1)
+        self.table = <fi_marker_table *>((<size_t>self.table_memory + 63) // 64 * 64)
         self.symbols = self.history + WINDOW_NBYTES
+        self.capacity = capacity
+        self.source = source
         fi_markers_fill_window(self.history)
 
     def __dealloc__(self):
-        PyMem_Free(self.memory)
+        PyMem_Free(self.history)
+        PyMem_Free(self.table_memory)
 
-    def find(self, const uint8_t[::1] data not None, uint64_t begin, uint64_t end):
-        """Look for a block that starts at or after bit ``begin`` and before bit ``end``.
+    def look_at(self, uint64_t begin, uint64_t end):
+        """Take the source's bytes from ``begin`` to ``end``, where `find` will look for a block."""
+        self.data = self.source.read_range(begin, end + SPECULATION_SLACK)
+        self.begin = begin
+        self.end = end
+        self.nsymbols = 0
+
+    def find(self, uint64_t bit):
+        """Look for a block that starts at or after ``bit`` of the source, in what `look_at` has taken.
 
         Returns
         -------
@@ -596,17 +617,17 @@ cdef class Speculation:
             The first candidate, from which `decode` then starts.
         """
         cdef bint found
-        cdef const uint8_t *p = &data[0] if data.shape[0] else NULL
-        cdef size_t nbytes = data.shape[0]
+        cdef size_t nbytes = self.data.shape[0]
+        cdef const uint8_t *p = &self.data[0] if nbytes else NULL
+        cdef uint64_t begin = bit - 8 * self.begin, end = 8 * (self.end - self.begin)
 
-        self.data = data
         self.nsymbols = 0
         with nogil:
-            found = fi_find_block(p, nbytes, begin, end, &self.block)
-        return BlockStart(self.block.bit, self.block.stored) if found else None
+            found = fi_find_block(p, nbytes, begin, min(end, 8 * <uint64_t>nbytes), &self.block)
+        return BlockStart(self.block.bit + 8 * self.begin, self.block.stored) if found else None
 
-    def decode(self, Py_ssize_t end):
-        """Decode from the candidate to the first block boundary at or past byte ``end``.
+    def decode(self):
+        """Decode from the candidate to the first block boundary at or past the end of what was looked at.
 
         Returns
         -------
@@ -616,13 +637,14 @@ cdef class Speculation:
         """
         cdef fi_io io
         cdef fi_status status
-        cdef const uint8_t *data = &self.data[0]
-        cdef const uint8_t *data_end = data + self.data.shape[0]
+        cdef const uint8_t[::1] chunk = self.data
+        cdef uint64_t chunk_begin = self.begin
+        cdef const uint8_t *chunk_end = &chunk[0] + chunk.shape[0]
         cdef unsigned int nbits = self.block.bit & 7
 
         fi_inflate_init(&self.state)
         self.state.total_out = WINDOW_NBYTES  # as if: the markers are there
-        io.in_next = data + self.block.bit // 8
+        io.in_next = &chunk[0] + self.block.bit // 8
         if self.block.stored:
             self.state.phase = FI_PHASE_STORED_LENGTH
         elif nbits:
@@ -631,20 +653,29 @@ cdef class Speculation:
             io.in_next += 1
         io.out_next = <uint8_t *>self.symbols
         io.out_end = <uint8_t *>(self.symbols + self.capacity)
-        io.pause_at = data + end
         while True:
-            io.in_end = io.in_next + min(data_end - io.in_next, CALL_IN_NBYTES)
+            if io.in_next == chunk_end:
+                chunk_begin += chunk.shape[0]
+                chunk = self.source.read_range(chunk_begin, chunk_begin + SPECULATION_SLACK)
+                if chunk.shape[0] == 0:
+                    self.stopped_at = chunk_begin
+                    status = FI_NEED_INPUT
+                    break
+                io.in_next = &chunk[0]
+                chunk_end = io.in_next + chunk.shape[0]
+            io.in_end = io.in_next + min(chunk_end - io.in_next, CALL_IN_NBYTES)
             io.out_stop = min(io.out_end, io.out_next + CALL_OUT_NBYTES)
+            io.pause_at = NULL
+            if self.end <= chunk_begin + chunk.shape[0]:
+                io.pause_at = &chunk[0] + (self.end - min(self.end, chunk_begin))
             with nogil:
                 status = fi_inflate_run_markers(&self.state, &io)
             PyErr_CheckSignals()
-            if status == FI_NEED_INPUT and io.in_next != data_end:
-                continue
-            if status == FI_OUTPUT_FULL and io.out_next != io.out_end:
+            self.stopped_at = chunk_begin + (io.in_next - &chunk[0])
+            if status == FI_NEED_INPUT or (status == FI_OUTPUT_FULL and io.out_next != io.out_end):
                 continue
             break
         self.nsymbols = <uint16_t *>io.out_next - self.symbols
-        self.stopped_at = io.in_next - data
         return status <= FI_BLOCK_BOUNDARY
 
 
@@ -756,18 +787,23 @@ cdef class FrontDecoder(GzipDecoder):
     def stands_before(self, start not None):
         """Whether the block that comes next is the one that starts at this `BlockStart`."""
         cdef uint64_t here = self.position
-        cdef uint64_t bit = start.bit
-        cdef uint64_t header
+        cdef unsigned int nbits = self.state.inflate.bitcount
+        cdef uint64_t header = self.state.inflate.bitbuf
 
-        if not self.at_block_boundary or self.consumed:  # the latter: the input is used up
+        if not self.at_block_boundary:
             return False
         if not start.stored:
-            return here == bit
+            return here == start.bit
         # BFINAL 0, BTYPE 00, and the padding that leads to LEN (RFC 1951, section 3.2.4)
-        if (here + 3 + 7) // 8 * 8 != bit or here // 8 + 1 >= <uint64_t>self.chunk.shape[0]:
+        if (here + 3 + 7) // 8 * 8 != start.bit:
             return False
-        header = self.chunk[here // 8] | <uint64_t>self.chunk[here // 8 + 1] << 8
-        return header >> (here & 7) & 7 == 0
+        if nbits < 3:
+            if self.chunk_pos == self.chunk.shape[0]:
+                self.take_chunk()
+            if self.input_ended:
+                return False
+            header |= <uint64_t>self.chunk[self.chunk_pos] << nbits
+        return header & 7 == 0
 
     def adopt(self, Speculation guess not None, size_t undelivered, note):
         """Go on behind a speculation that began just here.
@@ -790,8 +826,6 @@ cdef class FrontDecoder(GzipDecoder):
         cdef size_t tail = min(n, WINDOW_NBYTES)
         cdef size_t kept
 
-        if self.consumed:
-            return False
         if member_nbytes < WINDOW_NBYTES:
             if fi_markers_lowest(guess.symbols, n) < WINDOW_NBYTES - member_nbytes:
                 return False
@@ -812,8 +846,20 @@ cdef class FrontDecoder(GzipDecoder):
         self.delivered_in_place = 0
         self.state.inflate = guess.state
         self.state.inflate.total_out = self.noted = member_nbytes + n
-        self.chunk_pos = guess.stopped_at
+        self.go_to(guess.stopped_at)
         return True
+
+    cdef int go_to(self, uint64_t position) except -1:
+        """Take the input from another place."""
+        if self.consumed <= position <= self.consumed + <uint64_t>self.chunk.shape[0]:
+            self.chunk_pos = position - self.consumed
+        else:
+            self.source.restart_at(position)
+            self.chunk = b""
+            self.chunk_pos = 0
+            self.consumed = position
+            self.input_ended = False
+        return 0
 
 
 cdef class _Block:

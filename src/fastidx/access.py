@@ -352,7 +352,11 @@ class PlainAccess:
 
     def parts(self, begin: int, end: int, n: int) -> list[int]:
         """Cut anywhere; but several requests to a server take longer than one."""
-        return [] if self._source.costly else list(range(begin, end, -(-(end - begin) // n)))[1:]
+        return (
+            []
+            if self._source.costly
+            else list(range(begin, end, max(1, -(-(end - begin) // n))))[1:]
+        )
 
 
 class ForwardAccess:

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from ._kernel import GzipDecoder
-from .access import load_with_index
-from .checks import check_end, check_plausible, read_header, take_bytes, truncated_error
+from .access import PlainAccess, load_with_index, read_in_threads
+from .checks import (
+    check_end,
+    check_plausible,
+    check_size,
+    read_header,
+    take_bytes,
+    truncated_error,
+)
 from .conversion import Conversion, Number, plan
 from .destination import Destination, bytes_of_out
 from .gzindex import GzipIndex, find_index
 from .header import IdxHeader
-from .members import find_tasks, load_tasks
+from .members import find_tasks, load_tasks, may_have_members
 from .parallel import ParallelLoad
-from .sources import BytesSource, Decoder, Source, open_decoder, reading
+from .sources import BytesSource, Decoder, FileSource, Source, open_decoder, reading
 from .threads import available_threads, check_threads
 
 if TYPE_CHECKING:
@@ -28,8 +35,8 @@ __all__ = ["info", "load"]
 
 _Out = TypeVar("_Out")
 
-# Below this, threads cost more than they save.
-_MIN_PARALLEL_NBYTES = 1 << 20
+# Files smaller than this cost more in threads than they save, by compression.
+_MIN_PARALLEL_NBYTES = {"gzip": 1 << 20, None: 4 << 20}
 
 # Where the size of the source is unknown, memory grows with what has really come, from here.
 _FIRST_GROWTH_NBYTES = 16 << 20
@@ -106,9 +113,10 @@ def load(
     strict : bool
         Refuse bytes after the data. Without it they are ignored.
     threads : int, optional
-        How many threads decode a gzipped file whose size is known. By default as many as
-        ``FASTIDX_THREADS`` says or the process may use CPUs, and one for files under 1 MiB. The
-        result, and what is raised, does not depend on it.
+        How many threads decode a gzipped file whose size is known, or read a plain file at a path.
+        By default as many as ``FASTIDX_THREADS`` says or the process may use CPUs, and one for
+        files under 1 MiB, plain ones under 4 MiB. The result, and what is raised, does not depend
+        on it.
     index : path, GzipIndex or "auto", optional
         As for `fastidx.open`: where several threads can start in a gzip file, so that none has to
         guess. ``"auto"`` takes the file of the same name and ``.gzidx`` beside it, if there is one.
@@ -161,17 +169,21 @@ def load(
         conversion = plan(header, dtype, scale, offset, lut, source=opened.name)
         found = find_index(index, opened, compression)
         items = _destination(out, header, conversion)
-        nthreads = _choose_threads(threads, header)
-        if found is not None and nthreads > 1:
-            whole = opened.for_threads()
-            if load_with_index(whole, items, found, threads=nthreads, verify=verify):
+        nthreads = _choose_threads(threads, header, opened)
+        if nthreads > 1 and compression is None:
+            if read_in_threads(PlainAccess(opened), items, header.header_nbytes, nthreads):
+                check_size(header, opened.name, strict=strict)
                 return items.array() if out is None else out
-        if nthreads > 1:
-            data = opened.read_all(nthreads)
-            if _load_parallel(data, items, opened.name, nthreads, verify):
+        elif nthreads > 1:
+            whole = opened.for_threads()
+            if (
+                found is not None
+                and load_with_index(whole, items, found, threads=nthreads, verify=verify)
+            ) or _load_parallel(whole, items, nthreads, verify):
                 return items.array() if out is None else out
             # Something is wrong with the data. What it is, the serial decoder says.
-            decoder = GzipDecoder(BytesSource(data, opened.name), verify=verify)
+            whole.restart_at(0)
+            decoder = GzipDecoder(whole, verify=verify)
             take_bytes(decoder, header.header_nbytes)
         items, done = _read_items(decoder, items)
         if done < header.nbytes:
@@ -241,21 +253,30 @@ def _read_items(decoder: Decoder, items: Destination) -> tuple[Destination, int]
 
 
 def _load_parallel(
-    data: memoryview, items: Destination, name: str, threads: int, verify: bool
+    source: BytesSource | FileSource, items: Destination, threads: int, verify: bool
 ) -> bool:
     """Decode a gzip file with several threads; False if anything is wrong with it."""
-    tasks = find_tasks(data, items.header.header_nbytes + items.header.nbytes)
-    if tasks is not None:
-        return load_tasks(data, name, items, tasks, threads=threads, verify=verify)
-    return ParallelLoad(data, name, items, threads=threads, verify=verify).run()
+    if may_have_members(source, items.header.header_nbytes + items.header.nbytes):
+        data = source.read_all(threads)
+        tasks = find_tasks(data, items.header.header_nbytes + items.header.nbytes)
+        if tasks is not None:
+            return load_tasks(data, source.name, items, tasks, threads=threads, verify=verify)
+    source.restart_at(0)
+    return ParallelLoad(source, items, threads=threads, verify=verify).run()
 
 
-def _choose_threads(threads: int | None, header: IdxHeader) -> int:
-    """Return how many threads are to decode a file."""
+def _choose_threads(
+    threads: int | None, header: IdxHeader, source: BytesSource | FileSource
+) -> int:
+    """Return how many threads are to decode a file or, if it is plain, to read it."""
     if threads is not None:
         check_threads(threads)
-    if header.compression != "gzip" or header.compressed_nbytes is None:
+    nbytes = header.compressed_nbytes
+    if nbytes is None or header.compression == "xz":
         return 1
+    if header.compression is None and not source.is_local_file:
+        return 1
+    least = _MIN_PARALLEL_NBYTES[header.compression]
     if threads is None:
-        return available_threads() if header.compressed_nbytes >= _MIN_PARALLEL_NBYTES else 1
+        return available_threads() if nbytes >= least else 1
     return threads

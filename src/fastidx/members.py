@@ -20,7 +20,7 @@ import numpy as np
 from ._kernel import GzipDecoder
 from .destination import Destination
 from .errors import IdxError
-from .sources import BytesSource, PlainDecoder
+from .sources import BytesSource, FileSource, PlainDecoder
 from .threads import run_all
 
 # ID1 ID2 CM, FLG without reserved bits, MTIME, XFL and OS as writers set them: in compressed data,
@@ -43,6 +43,16 @@ class _Task:
     data_end: int
 
 
+def may_have_members(source: BytesSource | FileSource, decoded_nbytes: int) -> bool:
+    """Whether a file that should decode to so much may be of several members.
+
+    It is not if its last four bytes, ISIZE of the last member, account for all of that.
+    """
+    nbytes = source.nbytes or 0
+    last = source.read_range(max(0, nbytes - 4), nbytes)
+    return len(last) == 4 and _isize(last, 4) != decoded_nbytes % 2**32
+
+
 def find_tasks(data: memoryview, decoded_nbytes: int) -> list[_Task] | None:
     """Divide a file at the boundaries of its members.
 
@@ -58,7 +68,7 @@ def find_tasks(data: memoryview, decoded_nbytes: int) -> list[_Task] | None:
     list of _Task or None
         None if the file seems to be of one member, or its members do not add up.
     """
-    if len(data) < _MIN_MEMBER_NBYTES or _isize(data, len(data)) == decoded_nbytes % 2**32:
+    if len(data) < _MIN_MEMBER_NBYTES:
         return None
     begins = _bgzf_begins(data) or [found.start() for found in _MEMBER_HEADER.finditer(data)]
     if not begins or begins[0] != 0:

@@ -36,7 +36,7 @@ from ._kernel import (
 )
 from .destination import Destination
 from .errors import IdxError
-from .sources import BytesSource, PlainDecoder
+from .sources import BytesSource, FileSource, PlainDecoder
 
 # Compressed bytes of a guess. MNIST expands 4.7 times, so this makes 1.2 MB of data, 2.5 MB of
 # symbols.
@@ -86,10 +86,8 @@ class ParallelLoad:
 
     Parameters
     ----------
-    data : memoryview
-        The compressed file.
-    name : str
-        What messages call it.
+    source : BytesSource or FileSource
+        The compressed file, from its start; threads read ranges of it at once (`for_threads`).
     items : Destination
     threads : int
         At least 2.
@@ -99,19 +97,19 @@ class ParallelLoad:
 
     def __init__(
         self,
-        data: memoryview,
-        name: str,
+        source: BytesSource | FileSource,
         items: Destination,
         *,
         threads: int,
         verify: bool,
     ) -> None:
-        self._data = data
+        self._source = source
+        self._nbytes = source.nbytes or 0
         self._items = items
         self._item_nbytes = items.item_nbytes
         self._threads = threads
         self._verify = verify
-        self._front = FrontDecoder(BytesSource(data, name), verify=verify)
+        self._front = FrontDecoder(source, verify=verify)
         self._out_pos = 0  # bytes of items that the front has delivered or handed out
         self._changed = threading.Condition()
         # All below is guarded by it.
@@ -293,16 +291,15 @@ class ParallelLoad:
         if self._stopped or self._nguesses >= _GUESSES_PER_THREAD * self._threads:
             return None
         front = self._front.nbytes_taken
-        size = len(self._data)
-        nbytes = min(_CHUNK_NBYTES, int((size - front) / (self._threads + 0.3)))
+        nbytes = min(_CHUNK_NBYTES, int((self._nbytes - front) / (self._threads + 0.3)))
         begin = max(front, self._ahead[-1].end if self._ahead else 0)
         # While this guess is decoded, the front decodes about as many bytes by itself.
         left_to_front = begin - front - sum(chunk.end - chunk.begin for chunk in self._ahead)
         begin += max(0, int(_LEAD * nbytes) + _STALENESS_NBYTES - left_to_front)
-        if nbytes < _MIN_CHUNK_NBYTES or begin + _MIN_CHUNK_NBYTES > size:
+        if nbytes < _MIN_CHUNK_NBYTES or begin + _MIN_CHUNK_NBYTES > self._nbytes:
             return None
         self._nguesses += 1
-        chunk = _Chunk(begin, min(begin + nbytes, size), self._take_spare())
+        chunk = _Chunk(begin, min(begin + nbytes, self._nbytes), self._take_spare())
         self._ahead.append(chunk)
         if len(self._ahead) == 1:
             self._front.pause_at = begin
@@ -313,13 +310,14 @@ class ParallelLoad:
         guess = chunk.guess
         self._changed.release()
         try:
-            start = guess.find(self._data, 8 * chunk.begin, 8 * chunk.end)
+            guess.look_at(chunk.begin, chunk.end)
+            start = guess.find(8 * chunk.begin)
             while start is not None and not (chunk.abandoned or self._stopped):
                 chunk.start = start
-                if guess.decode(chunk.end):
+                if guess.decode():
                     break
                 chunk.start = None
-                start = guess.find(self._data, start.bit + 1, 8 * chunk.end)
+                start = guess.find(start.bit + 1)
         finally:
             self._changed.acquire()
         chunk.done = True
@@ -330,7 +328,7 @@ class ParallelLoad:
     # ---- In any thread, with the lock ----
 
     def _take_spare(self) -> Speculation:
-        return self._spare.pop() if self._spare else Speculation(_CAPACITY)
+        return self._spare.pop() if self._spare else Speculation(self._source, _CAPACITY)
 
     def _give_back(self, chunk: _Chunk) -> None:
         self._nguesses -= 1

@@ -91,6 +91,8 @@ class BytesSource:
         self._rest = self._rest[n:]
         return n
 
+    is_local_file = False
+
     def for_threads(self) -> BytesSource:
         """Return a source of the same content of which several threads may read ranges at once."""
         return self
@@ -236,9 +238,14 @@ class FileSource:
             done += n
         return done
 
+    @property
+    def is_local_file(self) -> bool:
+        """Whether it is a file at a path here, of which threads can read ranges at once."""
+        return self._owned and _can_read_anywhere(self._file)
+
     def for_threads(self) -> BytesSource | FileSource:
         """Return a source of the same content of which several threads may read ranges at once."""
-        if self._owned and _can_read_anywhere(self._file):
+        if self.is_local_file:
             return self
         return BytesSource(self.read_all(1), self.name)
 
@@ -247,7 +254,7 @@ class FileSource:
         self.rewind()
         self._start = self._stop = 0
         data = np.empty(self.nbytes or 0, np.uint8).data
-        if not self._owned or not _can_read_anywhere(self._file):
+        if not self.is_local_file:
             return data[: self.read_into(data)]
         # With several threads because touching new memory takes longer than copying to it.
         step = max(_CHUNK_NBYTES, -(-len(data) // threads))
@@ -273,7 +280,7 @@ class FileSource:
 
     def read_range_into(self, begin: int, out: memoryview) -> int:
         """Fill ``out`` from any place; returns how many bytes there were."""
-        if self._owned and hasattr(os, "preadv") and isinstance(self._file, io.FileIO):
+        if self.is_local_file:
             return self._read_at(begin, out)
         if self._begin is None:
             raise self._cannot_seek(begin)

@@ -562,6 +562,17 @@ class TestProgress:
             assert bar.options["desc"] == path.name
         assert not bars
 
+    def test_of_an_index(
+        self, bars: list[Bar], images: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert main(["index", str(images[0])]) == 0
+        assert not bars
+        self.terminal(monkeypatch)
+        assert main(["index", str(images[0])]) == 0
+        (bar,) = bars
+        assert bar.done == bar.options["total"] == images[1].nbytes + 16
+        assert bar.closed
+
     def test_quiet_elsewhere(self, bars: list[Bar], images: tuple[Path, Any]) -> None:
         assert main(["verify", str(images[0])]) == 0
         assert not bars

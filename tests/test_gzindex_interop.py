@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+import fastidx
 from fastidx.gzindex import GzipIndex, fingerprint
+from fastidx.reference import dumps
 from fastidx.writer import save
 from gzip_blocks import Scan, decode_from, header_end, index_of, intervals, scan
 
@@ -52,9 +54,10 @@ def flushed(data: bytes) -> bytes:
     return b"".join(parts) + compressor.flush()
 
 
-def bgzf(data: bytes) -> bytes:
+def bgzf(data: bytes | np.ndarray[Any, Any]) -> bytes:
     file = io.BytesIO()
-    save(file, np.frombuffer(data, np.uint8), compression="bgzf")
+    array = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else data
+    save(file, array, compression="bgzf")
     return file.getvalue()
 
 
@@ -189,6 +192,43 @@ def test_decodes_with_an_index_by_another(name: str, writer: str, tmp_path: Path
     assert writer == "rapidgzip" or len(index.points) > 3
     check_decodes(index, content, data)
     index.check(len(content), lambda pos, n: content[pos : pos + n])
+
+
+_TEXT = words(400_000, seed=4)
+IMAGES = np.frombuffer(_TEXT, np.uint8).reshape(1000, 400)
+_IDX = dumps(IMAGES)
+IDX_FILES = {
+    "dynamic blocks": compressed(_IDX),
+    "no matches": compressed(_IDX, strategy=zlib.Z_HUFFMAN_ONLY),
+    "flushed": flushed(_IDX),
+    "stored blocks": compressed(_IDX, level=0),
+    "members": b"".join(compressed(_IDX[i : i + 90_000]) for i in range(0, len(_IDX), 90_000)),
+    "BGZF": bgzf(IMAGES),
+}
+
+
+@pytest.mark.parametrize("name", IDX_FILES)
+@pytest.mark.parametrize("writer", WRITERS)
+def test_reader_and_load_use_an_index_by_another(
+    name: str, writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.gz"
+    path.write_bytes(IDX_FILES[name])
+    (tmp_path / "x.gz.gzidx").write_bytes(WRITERS[writer](path))
+    monkeypatch.setattr("fastidx.reader._MIN_PARALLEL_NBYTES", 20_000)
+    order = random.Random(7).sample(range(1000), 60)
+    # At 4 MiB, the spacing that rapidgzip notes, stretches are not decoded as a whole.
+    for most in (1 << 20, 1 << 30):
+        monkeypatch.setattr("fastidx.access._MOST_STRETCH_NBYTES", most)
+        with fastidx.open(path, index="auto", threads=2) as reader:
+            assert reader._log.complete
+            for i in order:
+                np.testing.assert_array_equal(reader[i], IMAGES[i])
+            np.testing.assert_array_equal(reader[order], IMAGES[order])
+            np.testing.assert_array_equal(reader[13:977], IMAGES[13:977])
+            np.testing.assert_array_equal(np.concatenate(list(reader.batches(64))), IMAGES)
+    loaded = fastidx.load(path, index="auto", threads=2)
+    np.testing.assert_array_equal(loaded, IMAGES, strict=True)
 
 
 def test_others_leave_windows_out(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
-"""An index changes how load() finds its way, and nothing else."""
+"""load(index=...): as without, but no thread has to guess where to start."""
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
-from fractions import Fraction
+import io
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,165 +14,217 @@ import numpy as np
 import pytest
 
 import fastidx
-from fastidx import GzipIndex
-from fastidx.parallel import ParallelLoad
-from test_parallel import DATA, FILES, digits, idx, outcome, stream
+from deflate_writer import gzip_member
+from fastidx import ChecksumError, GzipIndex, IdxError, IndexFileError, access, reference
+from reader_cases import FORMS, TYPES, Array, assert_same, compressible, form
 
-SPACING = 40_000
+GZIP_FORMS = [name for name in FORMS if name not in ("plain", "xz")]
+ITEMS = compressible((3000, 41), "i2")
+FILE = form(ITEMS, "small blocks")
 
 
-def index_of(content: bytes | Path, spacing: int = SPACING) -> GzipIndex:
+def index_of(content: bytes | bytearray, spacing: int = 5000) -> GzipIndex:
     with fastidx.open(content) as reader:
         return reader.build_index(spacing=spacing)
 
 
+def by_another(index: GzipIndex) -> GzipIndex:
+    """The same without what only fastidx adds."""
+    return replace(index, crcs=None, fingerprint=None)
+
+
 @pytest.fixture
-def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail where threads do without the index."""
+def no_guessing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither speculation nor the search for members is to be needed."""
 
-    def fail(_: ParallelLoad) -> bool:
-        raise AssertionError("the index was not used")
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the index should do")
 
-    monkeypatch.setattr(ParallelLoad, "run", fail)
-
-
-@pytest.fixture(scope="module", params=FILES)
-def content(request: pytest.FixtureRequest) -> bytes:
-    return FILES[request.param]()
+    monkeypatch.setattr("fastidx.api._load_parallel", refuse)
+    monkeypatch.setattr("fastidx.api._read_items", refuse)
 
 
-@pytest.mark.parametrize("kind", ["bytes", "path"])
-def test_bytes_are_those_of_a_serial_load(content: bytes, kind: str, tmp_path: Path) -> None:
-    source: bytes | Path = content
-    if kind == "path":
-        source = tmp_path / "x.gz"
-        source.write_bytes(content)
-    index = index_of(source)
-    array = fastidx.load(source, threads=3, index=index)
-    assert array.tobytes() == fastidx.load(source, threads=1).tobytes()
-    assert array.flags.writeable
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the stretches that are decoded."""
+    numbers: list[int] = []
+    decode = access.GzipAccess.decode
+
+    def noted(self: access.GzipAccess, number: int, *args: Any) -> Any:
+        numbers.append(number)
+        return decode(self, number, *args)
+
+    monkeypatch.setattr(access.GzipAccess, "decode", noted)
+    return numbers
 
 
-@pytest.mark.usefixtures("no_search")
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"dtype": "float32", "scale": Fraction(1, 255)},
-        {"scale": 2, "offset": 1},
-        {"lut": np.arange(256, dtype=np.int16)},
-        {"verify": False},
-        {"out": bytearray(len(DATA) - 8)},
-    ],
-)
-@pytest.mark.parametrize("threads", [2, 5])
-def test_threads_start_where_the_index_says(options: dict[str, Any], threads: int) -> None:
-    content = stream(DATA)
-    index = index_of(content)
-    assert len(index.points) > 10
-    loaded = np.asarray(fastidx.load(content, threads=threads, index=index, **options)).tobytes()
-    assert loaded == np.asarray(fastidx.load(content, threads=1, **options)).tobytes()
-
-
-@pytest.mark.usefixtures("no_search")
-@pytest.mark.parametrize("dtype", ["i2", "i4", "f8"])
-def test_items_of_several_bytes_lie_across_checkpoints(dtype: str) -> None:
-    content = stream(idx(digits(500_001), dtype), 1)
-    loaded = fastidx.load(content, threads=3, index=index_of(content, 33_333))
-    assert loaded.tobytes() == fastidx.load(content, threads=1).tobytes()
-
-
-@pytest.mark.usefixtures("no_search")
-def test_beside_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "x.gz"
-    path.write_bytes(stream(DATA))
-    index_of(path).save(tmp_path / "x.gz.gzidx")
-    expected = fastidx.load(path, threads=1)
-    for index in ("auto", tmp_path / "x.gz.gzidx", str(tmp_path / "x.gz.gzidx")):
-        assert np.array_equal(fastidx.load(path, threads=2, index=index), expected)
-    with pytest.raises(AssertionError, match="not used"):
-        fastidx.load(path, threads=2)
-
-
-def without_checksums(index: GzipIndex) -> GzipIndex:
-    """As another program would have made it."""
-    return dataclasses.replace(index, crcs=None, fingerprint=None)
-
-
-@pytest.mark.usefixtures("no_search")
-def test_index_without_checksums_is_verified_by_the_footer() -> None:
-    content = stream(DATA)
-    index = without_checksums(index_of(content))
-    loaded = fastidx.load(content, threads=3, index=index)
-    assert loaded.tobytes() == fastidx.load(content, threads=1).tobytes()
-    wrong = bytearray(content)
-    wrong[-8] ^= 1
-    with pytest.raises(AssertionError, match="not used"):  # it goes on to look for itself
-        fastidx.load(wrong, threads=3, index=index)
-    assert fastidx.load(wrong, threads=3, index=index, verify=False).tobytes() == loaded.tobytes()
-
-
-def test_index_without_checksums_of_several_members() -> None:
-    content = FILES["two members"]()
-    index = without_checksums(index_of(content))
-    loaded = fastidx.load(content, threads=3, index=index)
-    assert loaded.tobytes() == fastidx.load(content, threads=1).tobytes()
-
-
-@pytest.mark.parametrize("checksums", [True, False])
-def test_damage_is_met_as_in_a_serial_load(
-    content: bytes, checksums: bool, rng: np.random.Generator
+@pytest.mark.usefixtures("no_guessing")
+@pytest.mark.parametrize("threads", [2, 3, 5])
+@pytest.mark.parametrize("dtype", TYPES)
+def test_each_stretch_is_decoded_by_one_thread(
+    dtype: str, threads: int, decoded: list[int]
 ) -> None:
-    index = dataclasses.replace(index_of(content), fingerprint=None)
-    if not checksums:
-        index = without_checksums(index)
-    for _ in range(6):
-        damaged = bytearray(content)
-        damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
-        assert outcome(damaged, 3, index=index) == outcome(damaged, 1)
+    array = compressible((3000, 40), dtype)
+    content = form(array, "small blocks")
+    index = index_of(content)
+    assert_same(fastidx.load(content, threads=threads, index=index), array)
+    assert set(decoded) == set(range(len(index.points)))
+    # An item that lies across a cut takes the stretch before once more.
+    assert len(decoded) <= len(index.points) + 4 * threads * (array.itemsize > 1)
 
 
-def test_windows_of_another_file_do_no_harm() -> None:
-    content = stream(DATA)
-    index = without_checksums(index_of(content))
-    points = [point._replace(window=point.window[::-1]) for point in index.points]
-    wrong = dataclasses.replace(index, points=points)
-    loaded = fastidx.load(content, threads=3, index=wrong)
-    assert loaded.tobytes() == fastidx.load(content, threads=1).tobytes()
+@pytest.mark.parametrize("name", GZIP_FORMS)
+@pytest.mark.parametrize("spacing", [300, 10**9])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_any_form_and_spacing(name: str, spacing: int, foreign: bool) -> None:
+    content = form(ITEMS, name)
+    index = index_of(content, spacing)
+    index = by_another(index) if foreign else index
+    for threads in (None, 1, 2):
+        assert_same(fastidx.load(content, threads=threads, index=index), ITEMS)
 
 
-@pytest.mark.parametrize("strict", [True, False])
-def test_data_behind_the_array_is_met_as_in_a_serial_load(strict: bool) -> None:
-    content = stream(DATA + digits(100_000))
-    whole = stream(idx(digits(1_000_000)))
-    index = without_checksums(index_of(whole))
-    index = dataclasses.replace(index, compressed_nbytes=len(content))
-    assert outcome(content, 3, strict=strict, index=index) == outcome(content, 1, strict=strict)
+@pytest.mark.usefixtures("no_guessing")
+@pytest.mark.parametrize("foreign", [False, True])
+def test_index_in_a_file(foreign: bool, tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+    path.write_bytes(FILE)
+    index = index_of(FILE)
+    beside, elsewhere = tmp_path / "file.gz.gzidx", tmp_path / "elsewhere"
+    (by_another(index) if foreign else index).save(beside)
+    index.save(elsewhere)
+    for where in ("auto", beside, str(elsewhere), index):
+        assert_same(fastidx.load(path, threads=2, index=where), ITEMS)
+    with path.open("rb") as file:
+        assert_same(fastidx.load(file, threads=2, index=index), ITEMS)
+    assert_same(fastidx.load(io.BytesIO(FILE), threads=2, index=index), ITEMS)
+
+
+@pytest.mark.usefixtures("no_guessing")
+@pytest.mark.parametrize("options", [{"dtype": "f4", "scale": 0.5}, {"dtype": "i8", "offset": 3}])
+def test_casts_and_out(options: dict[str, Any]) -> None:
+    with_index = {"threads": 2, "index": index_of(FILE), **options}
+    expected = reference.load(FILE) * options.get("scale", 1) + options.get("offset", 0)
+    out = np.empty(ITEMS.shape, options["dtype"])
+    assert fastidx.load(FILE, out=out, **with_index) is out
+    assert_same(out, expected.astype(options["dtype"]))
+
+
+@pytest.mark.usefixtures("no_guessing")
+def test_lut() -> None:
+    array = compressible((3000, 41))
+    content = form(array, "small blocks")
+    table = np.arange(256.0) ** 0.5
+    loaded = fastidx.load(content, threads=2, index=index_of(content), lut=table)
+    assert_same(loaded, table[array])
+
+
+def test_auto_is_nothing_where_there_is_none(tmp_path: Path) -> None:
+    for name in FORMS:
+        (tmp_path / name).write_bytes(form(ITEMS, name))
+        assert_same(fastidx.load(tmp_path / name, index="auto"), ITEMS)
+        assert_same(fastidx.load(form(ITEMS, name), index="auto"), ITEMS)
+
+
+def test_index_for_what_can_have_none_is_refused() -> None:
+    index = index_of(FILE)
+    for source in (form(ITEMS, "plain"), io.BufferedReader(Unseekable(FILE))):
+        with pytest.raises(ValueError, match="expected a gzip file that can seek"):
+            fastidx.load(source, index=index)
+
+
+class Unseekable(io.BytesIO):
+    """A file that cannot seek."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_stale_index_is_refused(threads: int, tmp_path: Path) -> None:
-    path = tmp_path / "x.gz"
-    path.write_bytes(stream(DATA))
-    index_of(path).save(tmp_path / "x.gz.gzidx")
-    path.write_bytes(stream(DATA[:-1]))
-    with pytest.raises(fastidx.IdxError, match=r"x\.gz: expected the file that .*build the index"):
-        fastidx.load(path, threads=threads, index="auto")
+    path = tmp_path / "file.gz"
+    index_of(FILE).save(tmp_path / "file.gz.gzidx")
+    longer, other = form(ITEMS[::-1], "gzip"), bytearray(FILE)
+    other[-6] ^= 1
+    for content, found in ((longer, "found one of"), (other, "another of the same size")):
+        path.write_bytes(content)
+        with pytest.raises(IndexFileError, match=f"{path}: .*{found}.*build the index again"):
+            fastidx.load(path, threads=threads, index="auto")
 
 
-def test_index_of_what_is_not_gzip_is_refused(tmp_path: Path) -> None:
-    index = index_of(stream(DATA))
-    for source in (DATA, tmp_path / "plain"):
-        if isinstance(source, Path):
-            source.write_bytes(DATA)
-        with pytest.raises(ValueError, match="gzip file that can seek"):
-            fastidx.load(source, index=index)
-        assert len(fastidx.load(source, index="auto")) == len(DATA) - 8
+def test_missing_index_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        fastidx.load(FILE, index=tmp_path / "nowhere")
 
 
-def test_the_end_is_looked_at() -> None:
-    content = gzip.compress(DATA)
-    index = without_checksums(index_of(content))
-    for extra in (b"junk", bytes(16), gzip.compress(b"more")):
-        longer = dataclasses.replace(index, compressed_nbytes=len(content + extra))
-        assert outcome(content + extra, 3, index=longer) == outcome(content + extra, 1)
+# --- Damage --------------------------------------------------------------------------------------
+
+
+def outcome(function: Callable[[], Array]) -> Array | str:
+    try:
+        return function()
+    except IdxError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+@pytest.mark.parametrize("name", GZIP_FORMS)
+def test_damage_is_met_as_without(name: str, foreign: bool) -> None:
+    content = bytearray(form(ITEMS, name))
+    index = replace(index_of(content), fingerprint=None)
+    index = by_another(index) if foreign else index
+    for place in range(20, len(content), len(content) // 25):
+        content[place] ^= 1 << place % 8
+        with_index = outcome(lambda: fastidx.load(content, threads=2, index=index))
+        without = outcome(lambda: fastidx.load(content, threads=1))
+        content[place] ^= 1 << place % 8
+        assert isinstance(with_index, str) == isinstance(without, str), place
+        assert not isinstance(without, str) or with_index == without
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_index_that_lies_costs_time_only(foreign: bool) -> None:
+    """Of another file of the same size, and without a fingerprint, an index is no use."""
+    content = form(ITEMS, "stored")
+    other = replace(index_of(form(ITEMS[::-1], "stored")), fingerprint=None)
+    other = by_another(other) if foreign else other
+    shifted = [point._replace(bit=point.bit - 8 * (point.bit > 9000)) for point in other.points]
+    for index in (other, replace(other, points=shifted)):
+        assert_same(fastidx.load(content, threads=2, index=index), ITEMS)
+
+
+def test_no_checksum_is_compared_if_not_asked_for() -> None:
+    content = gzip_member(reference.dumps(ITEMS), crc=1)
+    with fastidx.open(content, verify=False) as reader:
+        index = reader.build_index(spacing=5000)
+    assert_same(fastidx.load(content, threads=2, index=index, verify=False), ITEMS)
+    with pytest.raises(ChecksumError):
+        fastidx.load(content, threads=2, index=index)
+
+
+@pytest.mark.parametrize("nbytes", [-500, 500])
+def test_data_that_are_not_as_many_as_the_header_says(nbytes: int) -> None:
+    data = (reference.dumps(ITEMS) + bytes(500))[: 12 + ITEMS.nbytes + nbytes]
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 31, 1)
+    content = compressor.compress(data) + compressor.flush()
+    index = index_of(content)
+    with_index = outcome(lambda: fastidx.load(content, threads=2, index=index))
+    assert with_index == outcome(lambda: fastidx.load(content, threads=1))
+    assert isinstance(with_index, str)
+    with fastidx.open(content, index=index) as reader:
+        assert_same(reader[7], ITEMS[7])
+        with pytest.raises(IdxError, match="claims more" if nbytes < 0 else "found more"):
+            reader[2999]
+    if nbytes > 0:
+        loaded = fastidx.load(content, threads=2, index=index, strict=False)
+        assert_same(loaded, ITEMS)
+
+
+@pytest.mark.usefixtures("no_guessing")
+def test_real_images(data_dir: Path, tmp_path: Path) -> None:
+    path = data_dir / "train-images-idx3-ubyte.gz"
+    with fastidx.open(path) as reader:
+        reader.build_index().save(tmp_path / "index")
+    expected = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=16)
+    loaded = fastidx.load(path, threads=2, index=tmp_path / "index")
+    assert_same(loaded.reshape(-1), expected)

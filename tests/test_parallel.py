@@ -9,6 +9,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,55 @@ def test_bytes_are_those_of_a_serial_load(content: bytes, stored: Stored, thread
     array = fastidx.load(source, threads=threads)
     assert array.tobytes() == fastidx.load(source, threads=1).tobytes()
     assert array.flags.writeable
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
+@pytest.mark.parametrize("nbytes", [0, 8, 24, 800_008])
+@pytest.mark.parametrize("threads", THREADS)
+def test_plain_files_are_read_in_threads(
+    dtype: str, nbytes: int, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    read_at = FileSource._read_at
+
+    def noted(source: FileSource, pos: int, out: memoryview) -> int:
+        read.append(pos)
+        return read_at(source, pos, out)
+
+    monkeypatch.setattr(FileSource, "_read_at", noted)
+    path = tmp_path / "x"
+    path.write_bytes(content := idx(digits(nbytes), dtype))
+    loaded = fastidx.load(path, threads=threads)
+    np.testing.assert_array_equal(loaded, reference.load(content), strict=True)
+    assert nbytes < 1000 or len(set(read)) >= threads
+    if dtype == "u1":
+        options: dict[str, Any] = {"dtype": "f4", "scale": Fraction(1, 255)}
+        scaled = fastidx.load(path, threads=threads, **options)
+        np.testing.assert_array_equal(scaled, fastidx.load(content, **options), strict=True)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_bad_plain_files_fail_as_in_a_serial_load(strict: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for content in (DATA + b"x", DATA[:-1], DATA[:9], DATA[:3], b""):
+        path.write_bytes(content)
+        assert outcome(path, 3, strict=strict) == outcome(path, 1, strict=strict)
+
+
+def test_plain_file_cut_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(DATA)
+    read_at = FileSource._read_at
+
+    def cut_and_read(source: FileSource, pos: int, out: memoryview) -> int:
+        os.truncate(path, len(DATA) // 2)
+        return read_at(source, pos, out)
+
+    monkeypatch.setattr(FileSource, "_read_at", cut_and_read)
+    with pytest.raises(fastidx.SourceChangedError, match=r"x: .*written to"):
+        fastidx.load(path, threads=3)
 
 
 def test_one_giant_block() -> None:
@@ -275,7 +325,7 @@ def test_threads_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> Non
         return run(self)
 
     monkeypatch.setattr(ParallelLoad, "run", noted_run)
-    monkeypatch.setattr("fastidx.api._MIN_PARALLEL_NBYTES", 1000)
+    monkeypatch.setattr("fastidx.api._MIN_PARALLEL_NBYTES", {"gzip": 1000})
     monkeypatch.setenv("FASTIDX_THREADS", "3")
     fastidx.load(stream(DATA))
     monkeypatch.setenv("FASTIDX_THREADS", "1")

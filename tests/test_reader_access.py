@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -26,9 +25,9 @@ from deflate_writer import (
     gzip_member,
     length_code,
 )
-from fastidx import IdxError, SourceChangedError, reference
-from fastidx._kernel import GzipDecoder
-from fastidx.access import CheckpointLog, GzipStream
+from fastidx import IdxError, reference
+from fastidx._kernel import DataPiece, GzipDecoder
+from fastidx.access import CheckpointLog, GzipAccess, GzipStream
 from fastidx.gzindex import Checkpoint
 from fastidx.sources import BytesSource
 from reader_cases import FORMS, TYPES, Array, assert_same, compressible, form, small_blocks
@@ -218,6 +217,36 @@ def test_resumed_stream_that_breaks_off_says_so() -> None:
         assert decoder.truncated
 
 
+@pytest.mark.parametrize("name", ["small blocks", "members"])
+def test_resumed_as_a_known_member_it_is_checked(name: str) -> None:
+    content = bytearray(form(np.frombuffer(TEXT, np.uint8), name))
+    decoder, parts = GzipDecoder(BytesSource(content, "file")), list[Any]()
+    decoder.pause_at, out = 0, np.empty(1 << 16, np.uint8)
+    nbytes = 0
+    while (n := decoder.read_into(out)) or decoder.at_block_boundary:
+        nbytes += n
+        at = Resumption(decoder.position, nbytes, decoder.window(), 0)
+        parts.append((at, decoder.member))
+        decoder.pause_at = decoder.position // 8 + 1
+    for wrong in (False, True):
+        content[-8 - 3 * (name == "members")] ^= wrong
+        for at, member in parts[::3]:
+            decoder = GzipDecoder(BytesSource(content[at.bit // 8 :], "file"))
+            decoder.resume(at.bit % 8, at.window, member)
+            assert decoder.decoded == member
+            if wrong:
+                with pytest.raises(fastidx.ChecksumError, match="CRC-32"):
+                    rest_of(decoder, 1 << 16)
+            else:
+                assert len(rest_of(decoder, 1 << 16)) == nbytes - at.offset
+                assert decoder.at_end()
+
+
+def test_resume_refuses_a_member_shorter_than_the_window() -> None:
+    with pytest.raises(ValueError, match="no longer than"):
+        GzipDecoder(BytesSource(b"", "file")).resume(0, b"abc", DataPiece(0, 2))
+
+
 @pytest.mark.parametrize(("nbits", "window"), [(8, b""), (0, bytes(32769)), (2**31, b"")])
 def test_resume_refuses_what_cannot_be(nbits: int, window: bytes) -> None:
     with pytest.raises(ValueError, match="32768"):
@@ -357,6 +386,65 @@ def test_random_items_between_those_in_order(
                     assert_same(reader[j], array[j])
 
 
+@pytest.mark.parametrize("verify", [True, False])
+def test_pass_that_resumes_inside_a_member_compares_its_checksum(verify: bool) -> None:
+    array = compressible((8000, 50))
+    first = small_blocks(reference.dumps(array)[:50_012])
+    second = bytearray(small_blocks(reference.dumps(array)[50_012:]))
+    second[-8] ^= 1
+    with fastidx.open(first + second, verify=verify) as reader:
+        assert_same(reader[4000], array[4000])
+        access: Any = reader._access
+        access._stream = None  # as in a process forked now
+        assert_same(reader[4300], array[4300])
+        assert access._stream._first_bit > 8 * len(first)
+        if verify:
+            with pytest.raises(fastidx.ChecksumError, match="CRC-32"):
+                reader[4301:]
+        else:
+            assert_same(reader[4301:], array[4301:])
+
+
+def test_checkpoint_at_the_end_of_the_data_is_not_the_end_of_the_stream() -> None:
+    array = compressible((90, 100))
+    content = reference.dumps(array)
+    stream = Deflate()
+    for begin in range(0, len(content), 751):  # 12 blocks
+        stream.stored(content[begin : begin + 751])
+    body = stream.fixed(final=True).getvalue()
+    with fastidx.open(gzip_member(content, body=body)) as reader:
+        assert_same(reader[:-1], array[:-1])
+        assert (reader._log.nbytes, reader._log.complete) == (len(content), False)
+        for _ in range(2):
+            assert_same(reader[-2:], array[-2:])
+
+
+def test_stretch_that_runs_into_what_is_no_data_is_damaged() -> None:
+    array = compressible((600, 50))
+    content = form(array, "small blocks")
+    with fastidx.open(content) as reader:
+        index = reader.build_index(spacing=256)
+    short = small_blocks(reference.dumps(array)[: index.points[-1].offset + 9])
+    other = short + b"not gzip" * len(content)
+    index.compressed_nbytes, index.fingerprint = len(other), None
+    with (
+        fastidx.open(other, index=index) as reader,
+        pytest.raises(fastidx.CorruptError, match="build the index anew") as caught,
+    ):
+        reader[599]
+    assert "strict" not in str(caught.value)
+
+
+def test_progress_of_building_an_index() -> None:
+    content = form(compressible((3000, 1000)), "gzip")
+    told: list[int] = []
+    with fastidx.open(content) as reader:
+        index = reader.build_index(spacing=256, progress=told.append)
+        assert (sum(told), len(told)) == (index.uncompressed_nbytes, 3)
+        reader.build_index(spacing=256, progress=told.append)
+        assert len(told) == 3  # nothing was left to do
+
+
 # --- Logs ----------------------------------------------------------------------------------------
 
 
@@ -417,7 +505,7 @@ def test_reader_with_a_thinned_log_is_right(most: int, monkeypatch: pytest.Monke
 def test_find_is_the_last_at_or_before() -> None:
     log = CheckpointLog(1)
     for offset in (0, 10, 20):
-        log.add(Checkpoint(offset * 8, offset, b""), 0)
+        log.add(Checkpoint(offset * 8, offset, b""), DataPiece(0, offset), 0)
     assert [log.find(offset) for offset in (0, 9, 10, 19, 20, 99)] == [0, 0, 1, 1, 2, 2]
     assert [log.end(number) for number in (0, 1, 2)] == [10, 20, 20]
 
@@ -462,10 +550,30 @@ def test_no_index_of_a_truncated_file(name: str) -> None:
 # --- Threads -------------------------------------------------------------------------------------
 
 
+def test_each_stretch_of_a_slice_is_decoded_by_one_thread(
+    parallel: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = compressible((900, 50))
+    numbers: list[int] = []
+    decode = GzipAccess.decode
+
+    def noted(self: GzipAccess, number: int, *args: Any) -> Any:
+        numbers.append(number)
+        return decode(self, number, *args)
+
+    monkeypatch.setattr(GzipAccess, "decode", noted)
+    with fastidx.open(form(array, "small blocks"), threads=2) as reader:
+        reader.build_index(spacing=256)
+        assert_same(reader[100:800], array[100:800])
+        wanted = range(reader._log.find(12 + 5000), reader._log.find(12 + 40_000 - 1) + 1)
+    assert sorted(numbers) == list(wanted)
+    assert parallel == [8]
+
+
 @pytest.fixture
 def parallel(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Any slice is large enough for threads; how many parts each was read in."""
-    from fastidx import access, threads
+    from fastidx import threads
 
     counts: list[int] = []
 
@@ -474,7 +582,7 @@ def parallel(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return threads.run_all(function, tasks, nthreads)
 
     monkeypatch.setattr("fastidx.reader._MIN_PARALLEL_NBYTES", 64)
-    monkeypatch.setattr(access, "run_all", counted)
+    monkeypatch.setattr("fastidx.access.run_all", counted)
     return counts
 
 
@@ -490,7 +598,8 @@ def test_slices_in_threads_are_the_same(
             reader.build_index(spacing=256)
         for key in (slice(None), slice(3, 290), slice(100, 107), slice(250, 20, -1), [5, 6, 7, 8]):
             assert_same(reader[key], array[key])
-    assert name == "xz" or parallel
+    one_stretch = ("gzip", "stored", "bgzf")
+    assert name == "xz" or name in one_stretch or parallel
 
 
 @pytest.mark.parametrize("options", [{"dtype": "f4", "scale": 0.5}, {"lut": np.arange(256.0)}])
@@ -581,10 +690,8 @@ def test_file_cut_under_the_reader_gives_an_error(tmp_path: Path) -> None:
             with path.open("r+b") as file:
                 file.truncate(len(content) // 2)
             for key in (899, slice(None), slice(600, 700), [1, 898]):
-                with pytest.raises(SourceChangedError, match=f"{name}.*written to"):
+                with pytest.raises(fastidx.SourceChangedError, match=name):
                     reader[key]
-            if name != "plain":  # what is verified is good
-                assert_same(reader[100], array[100])
 
 
 def test_file_cut_under_a_reader_of_batches(tmp_path: Path) -> None:
@@ -617,6 +724,18 @@ def test_file_replaced_under_the_reader_is_read_as_it_was(tmp_path: Path) -> Non
             assert_same(reader[i], array[i])
 
 
+@pytest.mark.parametrize("name", ["plain", "gzip", "xz"])
+def test_file_overwritten_under_a_reader_of_any_kind(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    noise = np.random.default_rng(1).integers(0, 256, (1000, 1000), np.uint8)
+    path.write_bytes(form(noise, name))
+    with fastidx.open(path) as reader:
+        assert_same(reader[3], noise[3])
+        path.write_bytes(form(noise[::-1], name))
+        with pytest.raises(fastidx.SourceChangedError, match=f"{path}.*written to meanwhile"):
+            list(reader.batches(100, start=4))
+
+
 def test_file_overwritten_under_the_reader_is_noticed(tmp_path: Path) -> None:
     array = compressible((900, 50))
     path = tmp_path / "file"
@@ -625,17 +744,5 @@ def test_file_overwritten_under_the_reader_is_noticed(tmp_path: Path) -> None:
         reader.build_index(spacing=256)
         path.write_bytes(form(compressible((900, 50), seed=9), "small blocks"))
         for key in (899, 450, slice(3, 800)):
-            with pytest.raises(SourceChangedError, match=f"{path}.*written to"):
-                reader[key]
-
-
-def test_plain_file_overwritten_under_the_reader_is_noticed(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    array = compressible((900, 50))
-    path.write_bytes(form(array, "plain"))
-    with fastidx.open(path) as reader:
-        assert_same(reader[5], array[5])
-        os.utime(path, ns=(0, 0))  # as good as written to, whatever the clock's grain
-        for key in (5, slice(3, 9), [8, 1]):
-            with pytest.raises(SourceChangedError, match=f"{path}.*written to"):
+            with pytest.raises(fastidx.SourceChangedError, match=f"{path}.*written to meanwhile"):
                 reader[key]

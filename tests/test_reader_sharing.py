@@ -355,6 +355,14 @@ def test_batches_end_with_an_error_when_the_reader_is_closed(path: Path) -> None
         next(batches)
 
 
+def test_closing_with_the_last_batch_in_hand_is_no_error(path: Path) -> None:
+    with fastidx.open(path) as reader:
+        batches = reader.batches(600)
+        assert_same(next(batches), ITEMS)
+        reader.close()
+        assert list(batches) == []
+
+
 def test_properties_remain_after_close(path: Path) -> None:
     with fastidx.open(path) as reader:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gzip
 import http.client
 import http.server
@@ -224,10 +225,115 @@ def test_first_items_come_before_the_last_are_written(name: str) -> None:
         assert trickle.nbytes_read < 600_000 < len(content)
 
 
-@pytest.mark.parametrize("name", ["plain", "gzip"])
-def test_stream_that_stays_open_after_its_data(name: str) -> None:
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", [name for name in FORMS if name != "members"])
+def test_all_of_a_stream_that_stays_open_after_it(name: str) -> None:
     with pipe_of(form(ITEMS, name), close=False) as file, fastidx.open(file) as reader:
-        assert_same(reader[:499], ITEMS[:499])
+        assert_same(np.concatenate(list(reader.batches(64))), ITEMS)
+    with pipe_of(form(ITEMS, name), close=False) as file, fastidx.open(file) as reader:
+        assert_same(np.asarray(reader), ITEMS)
+    with pipe_of(form(ITEMS, name), close=False) as file, fastidx.open(file) as reader:
+        assert_same(reader[-1], ITEMS[-1])
+
+
+SMALL = {
+    "labels": np.array([5, 0, 4], "u1"),
+    "one element": np.array(7, "u1"),
+    "images": np.arange(60, dtype="i2").reshape(5, 3, 4),
+}
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("what", SMALL)
+@EACH_FORM
+def test_small_stream_that_stays_open(name: str, what: str) -> None:
+    array = SMALL[what]
+    with pipe_of(form(array, name), close=False) as file, fastidx.open(file) as reader:
+        assert_same(reader[...], array)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("compressed", [True, False])
+def test_items_come_as_they_are_written(compressed: bool) -> None:
+    """A peer that writes an item and waits for what becomes of it, over a pipe kept open."""
+    header, compressor = fastidx.IdxHeader(0x08, (3, 100)).to_bytes(), zlib.compressobj(6, 8, 31)
+
+    def written(data: bytes) -> bytes:
+        if not compressed:
+            return data
+        return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+
+    read_end, write_end = os.pipe()
+    with os.fdopen(write_end, "wb", 0) as sink, os.fdopen(read_end, "rb") as file:
+        sink.write(written(header))
+        with fastidx.open(file) as reader:
+            for i in range(3):
+                sink.write(written(bytes([i + 1] * 100)))
+                assert reader[i].tolist() == [i + 1] * 100
+            if compressed:
+                sink.write(compressor.flush())
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_beginning_that_comes_byte_by_byte(size: int) -> None:
+    """What comes late decides what it is; nobody decides before."""
+    for name in FORMS:
+        read_end, write_end = os.pipe()
+        content = form(SMALL["images"], name)
+        with os.fdopen(write_end, "wb", 0) as sink, os.fdopen(read_end, "rb") as file:
+            sink.write(content[:size])
+            later = threading.Timer(0.05, sink.write, [content[size:]])
+            later.start()
+            with fastidx.open(file) as reader:
+                assert_same(reader[:], SMALL["images"])
+            later.join()
+
+
+BAD_ENDS: dict[str, Callable[[bytes], bytes]] = {
+    "false checksum": lambda content: content[:-8] + bytes([content[-8] ^ 1]) + content[-7:],
+    "cut in the footer": lambda content: content[:-3],
+    "more behind": lambda content: content + b"more",
+    "another member with data": lambda content: content + gzip.compress(b"data"),
+    "more in the member": lambda content: gzip.compress(gzip.decompress(content) + b"more", 0),
+}
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("end", BAD_ENDS)
+@pytest.mark.parametrize("way", ["batches", "array", "items"])
+def test_bad_end_of_a_pipe_is_found_by_whoever_reads_all(end: str, way: str) -> None:
+    content = BAD_ENDS[end](form(ITEMS[:50], "gzip"))
+    ways: dict[str, Callable[[Any], Any]] = {
+        "batches": lambda reader: list(reader.batches(7)),
+        "array": np.asarray,
+        "items": list,
+    }
+    with pipe_of(content) as file, pytest.raises(IdxError), fastidx.open(file) as reader:
+        ways[way](reader)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("end", ["false checksum", "cut in the footer", "more in the member"])
+def test_bad_end_that_comes_late_is_waited_for_by_a_whole_pass(end: str) -> None:
+    content = BAD_ENDS[end](form(ITEMS[:50], "stored"))
+    at = content.index(ITEMS[49].tobytes()) + 300
+    read_end, write_end = os.pipe()
+    with os.fdopen(write_end, "wb", 0) as sink, os.fdopen(read_end, "rb") as file:
+        sink.write(content[:at])
+        with fastidx.open(file) as reader:
+            batches = reader.batches(50)
+            assert_same(next(batches), ITEMS[:50])  # what is there is not held back
+
+            def write_the_rest() -> None:
+                sink.write(content[at:])
+                sink.close()
+
+            later = threading.Timer(0.05, write_the_rest)
+            later.start()
+            with pytest.raises(IdxError):
+                next(batches)
+            later.join()
 
 
 def test_what_needs_a_seek_is_refused() -> None:
@@ -397,13 +503,21 @@ def write_large(path: Path, nblocks: int) -> None:
         file.write(b"\x03\0" + struct.pack("<II", crc, size))
 
 
+def memory_in_use() -> int:
+    """Bytes in use now; the peak is counted from here."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)  # what lies idle would be taken again unseen
+    Path("/proc/self/clear_refs").write_text("5")
+    return status("VmRSS")
+
+
 def extra_memory(source: str, path: Path, npasses: int) -> int:
     """Bytes that going through a file adds to the process at its peak, batch and all."""
     with fastidx.open(form(ITEMS, "gzip")) as reader:  # imports, once
         list(reader.batches(100))
     batch = np.ones((256, 28, 28), np.uint8)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is in use now
-    before, n = status("VmRSS"), 0
+    before, n = memory_in_use(), 0
     with contextlib.ExitStack() as stack:
         opened: Any = path
         if source == "pipe":
@@ -424,6 +538,19 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("large") / "images.gz"
     write_large(path, (300_000_000 if os.environ.get("CI") else 10**9) // 784_000)
     return path
+
+
+def extra_memory_of(nbytes: int) -> int:
+    """The same measure of so many bytes that are taken and given back."""
+    before = memory_in_use()
+    np.ones(nbytes, np.uint8)
+    return status("VmHWM") - before
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_measure_of_memory_sees_what_is_given_back(isolated: Worker) -> None:
+    for nbytes in (8 * MIB, 32 * MIB):
+        assert 0.9 * nbytes < isolated(extra_memory_of, nbytes) < 1.5 * nbytes
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer's own memory cannot be told apart")

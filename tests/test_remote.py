@@ -166,101 +166,6 @@ def test_options_without_a_url_are_refused(source: Any) -> None:
     assert not isinstance(raised.value, IdxError)
 
 
-# --- Parts of files ------------------------------------------------------------------------------
-
-# 4 MB that compress to 2.3 MB, with a checkpoint every 64 KiB.
-HALF_NOISE = np.random.default_rng(7).integers(0, 16, (5000, 800), dtype=np.uint8) * 17
-HALF_FILE = gzip.compress(dumps(HALF_NOISE), 6, mtime=0)
-
-
-@pytest.fixture(scope="module")
-def half_index() -> fastidx.GzipIndex:
-    with fastidx.open(HALF_FILE) as reader:
-        return reader.build_index(spacing=64 << 10)
-
-
-def compressed_extent(index: fastidx.GzipIndex, begin: int, end: int) -> tuple[int, int]:
-    """Where in the file those stretches lie that hold some items."""
-    first = index.nearest(16 + begin * 800)
-    last = index.nearest(16 + end * 800 - 1)
-    bits = [point.bit for point in index.points] + [8 * len(HALF_FILE)]
-    return bits[first] // 8, -(-bits[last + 1] // 8)
-
-
-@pytest.mark.parametrize(("begin", "end"), [(0, 1), (2500, 2501), (1000, 2000), (4999, 5000)])
-def test_slice_by_index_fetches_its_range_alone(
-    begin: int, end: int, half_index: fastidx.GzipIndex, http_server: FaultyServer
-) -> None:
-    url = http_server.serve("file", HALF_FILE)
-    with fastidx.open(url, index=half_index) as reader:
-        # A look, the header, and the end for the index's fingerprint.
-        assert [request.method for request in http_server.requests] == ["HEAD", "GET", "GET"]
-        assert http_server.nbytes() == 2 * 4096
-        http_server.requests.clear()
-        np.testing.assert_array_equal(reader[begin:end], HALF_NOISE[begin:end])
-        first, stop = compressed_extent(half_index, begin, end)
-        assert [request.range for request in http_server.gets()] == [f"bytes={first}-{stop - 1}"]
-        assert http_server.nbytes() == stop - first < len(HALF_FILE) // 3
-        # The pieces were of one file: its properties are asked for again.
-        assert [request.method for request in http_server.requests] == ["GET", "HEAD"]
-        http_server.requests.clear()
-        np.testing.assert_array_equal(reader[begin], HALF_NOISE[begin])
-        assert http_server.requests == []
-
-
-def test_slice_of_a_plain_file_fetches_its_range_alone(http_server: FaultyServer) -> None:
-    with fastidx.open(http_server.serve("file", BIG_PLAIN)) as reader:
-        http_server.requests.clear()
-        np.testing.assert_array_equal(reader[30_000:30_100], BIG[30_000:30_100])
-        first = 12 + 30_000 * 1000
-        assert [request.range for request in http_server.gets()] == [
-            f"bytes={first}-{first + 100_000 - 1}"
-        ]
-
-
-def test_large_slice_by_index_in_threads(
-    half_index: fastidx.GzipIndex, http_server: FaultyServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fastidx.reader._MIN_PARALLEL_NBYTES", 1 << 20)
-    with fastidx.open(http_server.serve("file", HALF_FILE), index=half_index, threads=3) as reader:
-        np.testing.assert_array_equal(reader[:], HALF_NOISE)
-
-
-def test_going_through_a_file_takes_larger_and_larger_requests(http_server: FaultyServer) -> None:
-    content = gzip.compress(BIG_PLAIN, 1)
-    with fastidx.open(http_server.serve("file", content)) as reader:
-        for number, batch in enumerate(reader.batches(1000)):
-            np.testing.assert_array_equal(batch, BIG[1000 * number : 1000 * (number + 1)])
-    assert len(http_server.gets()) < 12
-    assert http_server.nbytes() < len(content) + 4096
-
-
-def test_object_replaced_under_the_reader(
-    half_index: fastidx.GzipIndex, http_server: FaultyServer
-) -> None:
-    other = HALF_FILE[:10_000] + bytes(100) + HALF_FILE[10_100:]
-    url = http_server.serve("file", HALF_FILE)
-    with fastidx.open(url, index=half_index) as reader:
-        np.testing.assert_array_equal(reader[4000], HALF_NOISE[4000])
-        http_server.serve("file", other, etag='"2"')
-        for key in (0, 2000):
-            with pytest.raises(SourceChangedError, match=url):
-                reader[key]
-
-
-def test_index_beside_a_remote_file_is_given_by_its_url(
-    half_index: fastidx.GzipIndex, http_server: FaultyServer
-) -> None:
-    file = io.BytesIO()
-    half_index.save(file)
-    url = http_server.serve("file.gz", HALF_FILE)
-    index = http_server.serve("file.gz.gzidx", file.getvalue())
-    with fastidx.open(url, index=index) as reader:
-        http_server.requests.clear()
-        np.testing.assert_array_equal(reader[3000], HALF_NOISE[3000])
-        assert len(http_server.gets()) == 1
-
-
 # --- Zip archives --------------------------------------------------------------------------------
 
 
@@ -525,6 +430,183 @@ def test_nothing_remote_is_imported_before_it_is_needed() -> None:
     assert done.stdout == "\n", done.stderr
 
 
+# --- Readers -------------------------------------------------------------------------------------
+
+ITEMS = np.random.default_rng(7).integers(0, 16, (6000, 28, 28), np.uint8)
+INDEXED = gzip.compress(dumps(ITEMS), 6, mtime=0)
+
+
+@pytest.fixture(scope="module")
+def index() -> fastidx.GzipIndex:
+    """Of INDEXED."""
+    with fastidx.open(INDEXED) as reader:
+        return reader.build_index(spacing=1 << 18)
+
+
+def extent(index: fastidx.GzipIndex, first: int, last: int) -> tuple[int, int]:
+    """Which bytes of the file have all of some items, checkpoint to checkpoint."""
+    begin = index.points[index.nearest(16 + first * 784)].bit // 8
+    following = index.nearest(16 + (last + 1) * 784 - 1) + 1
+    bits = [*(point.bit for point in index.points), 8 * index.compressed_nbytes]
+    return begin, -(-bits[following] // 8)
+
+
+def ranges(server: FaultyServer) -> list[tuple[int, int]]:
+    """What was asked for since the last time, as in a slice."""
+    server.wait_idle()
+    asked = [request.range or "" for request in server.gets()]
+    assert sum(r.nbytes for r in server.gets()) == server.nbytes()
+    server.requests.clear()
+    pairs = [text.removeprefix("bytes=").split("-") for text in asked]
+    return [(int(begin), int(end) + 1) for begin, end in pairs]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_with_an_index_a_slice_takes_one_request_for_just_its_bytes(
+    threads: int, index: fastidx.GzipIndex, http_server: FaultyServer
+) -> None:
+    url = http_server.serve("file", INDEXED)
+    with fastidx.open(url, index=index, threads=threads) as reader:
+        # The header; and both ends of the file, which show that it is the one of the index.
+        assert [end - begin for begin, end in ranges(http_server)] == [4096, 4096]
+        for first, last in (
+            (3000, 3000),
+            (50, 5950),
+            (5000, 5600),
+            (120, 130),
+            (4000, 4900),
+            (5999, 5999),
+        ):
+            np.testing.assert_array_equal(reader[first : last + 1], ITEMS[first : last + 1])
+            assert ranges(http_server) == [extent(index, first, last)], (first, last)
+        np.testing.assert_array_equal(reader[5998], ITEMS[5998])
+        assert ranges(http_server) == []  # the stretch is still there
+
+
+def test_many_items_take_a_request_for_each_stretch_apart(
+    index: fastidx.GzipIndex, http_server: FaultyServer
+) -> None:
+    numbers = [5500, 40, 2500, 41]
+    with fastidx.open(http_server.serve("file", INDEXED), index=index) as reader:
+        ranges(http_server)
+        np.testing.assert_array_equal(reader.__getitems__(numbers), ITEMS[numbers])
+    expected = [extent(index, *pair) for pair in ((40, 41), (2500, 2500), (5500, 5500))]
+    assert ranges(http_server) == expected
+
+
+@pytest.mark.parametrize("dtype", [None, "f4"])
+def test_slice_of_a_plain_file_takes_one_request_for_just_its_bytes(
+    dtype: str | None, http_server: FaultyServer
+) -> None:
+    url = http_server.serve("file", dumps(ITEMS))
+    with fastidx.open(url, dtype=dtype) as reader:
+        assert ranges(http_server) == [(0, 4096)]
+        for first, stop in ((5000, 5001), (2000, 3100), (5999, 6000)):
+            expected = ITEMS[first:stop].astype(dtype or "u1")
+            np.testing.assert_array_equal(reader[first:stop], expected, strict=True)
+            assert ranges(http_server) == [(16 + 784 * first, 16 + 784 * stop)]
+
+
+@pytest.mark.parametrize("form", ["gzip", "indexed", "plain"])
+def test_batches_take_ever_larger_requests(
+    form: str, index: fastidx.GzipIndex, http_server: FaultyServer
+) -> None:
+    content = dumps(ITEMS) if form == "plain" else INDEXED
+    url = http_server.serve("file", content)
+    with fastidx.open(url, index=index if form == "indexed" else None) as reader:
+        whole = np.concatenate(list(reader.batches(100)))
+    np.testing.assert_array_equal(whole, ITEMS)
+    asked = ranges(http_server)
+    assert len(asked) < 20
+    assert sum(end - begin for begin, end in asked) <= len(content) + 3 * 4096 + len(asked)
+    assert max(end - begin for begin, end in asked) <= (2 << 20) * 5 // 4
+
+
+def test_first_batch_does_not_fetch_the_file(http_server: FaultyServer) -> None:
+    url = http_server.serve("file", INDEXED)
+    with fastidx.open(url) as reader:
+        np.testing.assert_array_equal(next(reader.batches(10)), ITEMS[:10])
+    assert sum(end - begin for begin, end in ranges(http_server)) <= 4096 * (1 + 4)
+
+
+def test_load_with_an_index_takes_few_large_requests(
+    index: fastidx.GzipIndex, http_server: FaultyServer
+) -> None:
+    url = http_server.serve("file", INDEXED)
+    np.testing.assert_array_equal(fastidx.load(url, threads=2, index=index), ITEMS)
+    assert ranges(http_server) == [(0, len(INDEXED))]
+
+
+def test_reader_of_a_server_without_ranges_goes_forward(http_server: FaultyServer) -> None:
+    for announced in (True, False):
+        url = http_server.serve("file", INDEXED, ranges=False, announces_ranges=announced)
+        with fastidx.open(url) as reader:
+            np.testing.assert_array_equal(np.concatenate(list(reader.batches(700))), ITEMS)
+
+
+@pytest.mark.parametrize("content", [INDEXED, dumps(ITEMS)], ids=["gzip", "plain"])
+@pytest.mark.parametrize("etag", ['"1"', None])
+def test_file_replaced_under_the_reader(
+    content: bytes, etag: str | None, http_server: FaultyServer
+) -> None:
+    url = http_server.serve("file", content, etag=etag)
+    with fastidx.open(url) as reader:
+        http_server.serve("file", content[::-1][:-9], etag=etag and '"2"')
+        with pytest.raises(SourceChangedError, match=url):
+            list(reader.batches(1000))
+
+
+def test_slice_of_a_replaced_plain_file_is_refused(http_server: FaultyServer) -> None:
+    content = dumps(ITEMS)
+    url = http_server.serve("file", content)
+    with fastidx.open(url) as reader:
+        http_server.serve("file", content[:16] + content[:15:-1], etag='"2"')
+        with pytest.raises(SourceChangedError, match=f"{url}.*another under the same name"):
+            reader[5000]
+
+
+def test_reader_whose_server_takes_too_long(http_server: FaultyServer) -> None:
+    import aiohttp
+
+    url = http_server.serve("file", INDEXED)
+    options = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=0.3)}}
+    with fastidx.open(url, storage_options=options) as reader:
+        http_server.serve("file", INDEXED, delay_s=20)
+        with pytest.raises(TimeoutError, match="allow more time"):
+            reader[5000]
+
+
+def test_index_may_be_remote_too(index: fastidx.GzipIndex, http_server: FaultyServer) -> None:
+    file = io.BytesIO()
+    index.save(file)
+    url = http_server.serve("file", INDEXED)
+    where = http_server.serve("file.gzidx", file.getvalue())
+    with fastidx.open(url, index=where) as reader:
+        ranges(http_server)
+        np.testing.assert_array_equal(reader[77], ITEMS[77])
+    assert ranges(http_server) == [extent(index, 77, 77)]
+
+
+def test_reader_of_a_member_of_a_remote_archive(http_server: FaultyServer) -> None:
+    url = http_server.serve("x.zip", zipped({"other": bytes(99), "a/b.gz": INDEXED}))
+    with fastidx.open(f"zip://a/b.gz::{url}") as reader:
+        np.testing.assert_array_equal(reader[5000], ITEMS[5000])
+        np.testing.assert_array_equal(reader[200:300], ITEMS[200:300])
+        np.testing.assert_array_equal(np.concatenate(list(reader.batches(500))), ITEMS)
+    assert len(http_server.gets()) < 20
+
+
+def test_pickled_reader_of_a_url(index: fastidx.GzipIndex, http_server: FaultyServer) -> None:
+    url = http_server.serve("file", INDEXED)
+    with (
+        fastidx.open(url, index=index) as reader,
+        pickle.loads(pickle.dumps(reader)) as other,
+    ):
+        ranges(http_server)
+        np.testing.assert_array_equal(other[4321], ITEMS[4321])
+        assert ranges(http_server) == [extent(index, 4321, 4321)]
+
+
 # --- Object stores -------------------------------------------------------------------------------
 
 
@@ -543,29 +625,6 @@ def check_store(files: list[Path], prefix: str, options: dict[str, Any]) -> None
         np.testing.assert_array_equal(fastidx.load(url, out=out, storage_options=options), expected)
 
 
-def check_parts(files: list[Path], prefix: str, options: dict[str, Any]) -> None:
-    for path in files:
-        expected = fastidx.load(path)
-        with fastidx.open(path) as reader:
-            index = reader.build_index()
-        url = f"{prefix}/{path.name}"
-        for known in (None, index):
-            with fastidx.open(url, index=known, storage_options=options) as reader:
-                for key in (7, -1, slice(5000, 5100), [3, 9000, 12]):
-                    np.testing.assert_array_equal(reader[key], expected[key])
-                data = pickle.dumps(reader)
-            with pickle.loads(data) as copy:
-                np.testing.assert_array_equal(next(copy.batches(64)), expected[:64])
-
-
-def test_parts_of_files_on_azure(azurite: Azurite, mnist_files: list[Path]) -> None:
-    check_parts(mnist_files, f"abfs://{CONTAINER}", azurite.storage_options)
-
-
-def test_parts_of_files_on_s3(s3: S3, mnist_files: list[Path]) -> None:
-    check_parts(mnist_files, f"s3://{BUCKET}", s3.storage_options)
-
-
 def test_azure(azurite: Azurite, mnist_files: list[Path]) -> None:
     check_store(mnist_files, f"abfs://{CONTAINER}", azurite.storage_options)
 
@@ -576,6 +635,24 @@ def test_azure_by_plain_http(azurite: Azurite, mnist_files: list[Path]) -> None:
 
 def test_s3(s3: S3, mnist_files: list[Path]) -> None:
     check_store(mnist_files, f"s3://{BUCKET}", s3.storage_options)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_random_items_of_a_store(store: Any, indexed: bool, mnist_files: list[Path]) -> None:
+    random = np.random.default_rng(8)
+    prefix = f"{'s3' if isinstance(store, S3) else 'abfs'}://{BUCKET}"
+    for path in mnist_files:
+        expected = fastidx.load(path)
+        with fastidx.open(path) as local:
+            index = local.build_index() if indexed else None
+        url, options = f"{prefix}/{path.name}", store.storage_options
+        with fastidx.open(url, index=index, storage_options=options) as reader:
+            numbers = random.integers(0, len(expected), 6).tolist()
+            for i in numbers[:3] if indexed else sorted(numbers[:3]):
+                np.testing.assert_array_equal(reader[i], expected[i])
+            np.testing.assert_array_equal(reader[numbers], expected[numbers])
+            first = numbers[0]
+            np.testing.assert_array_equal(reader[first : first + 300], expected[first:][:300])
 
 
 def test_response_of_a_store_as_a_file_object(azurite: Azurite, mnist_files: list[Path]) -> None:

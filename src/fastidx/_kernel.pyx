@@ -119,7 +119,7 @@ cdef object verdict(fi_status status, const fi_gunzip *g, str name, uint64_t in_
         offset -= 2 if g.phase == FI_GUNZIP_ID2 else 1
         return TrailingDataError(
             f"{name}: expected the end of the file or another gzip member at byte {offset}, found other data; "
-            "cut the file there, or pass strict=False to ignore what follows the data"
+            "cut the file there, or load it with strict=False to ignore what follows the data"
         )
     return CorruptError(
         f"{name}: expected valid gzip data, found {VERDICTS[status]} just before byte {offset} of the "
@@ -317,6 +317,11 @@ cdef class GzipDecoder:
         """CRC-32 and number of the bytes decoded since the start, delivered or not (`DataPiece`)."""
         return DataPiece(self.stream_crc(), self.stream_nbytes())
 
+    @property
+    def member(self):
+        """The same of the member that goes on, if it was begun, or resumed as a known one."""
+        return DataPiece(self.state.crc, self.state.inflate.total_out)
+
     cdef int member_ended(self) except -1:
         """For subclasses: called at the end of each member."""
         return 0
@@ -324,9 +329,10 @@ cdef class GzipDecoder:
     cdef int take_chunk(self) except -1:
         """Go on to the next chunk of the source; the one at hand is used up."""
         if not self.input_ended:
+            chunk = self.source.next_chunk()  # after an error of which nothing has changed
             self.consumed += self.chunk_pos
             self.chunk_pos = 0
-            self.chunk = self.source.next_chunk()
+            self.chunk = chunk
             self.input_ended = self.chunk.shape[0] == 0
         return 0
 
@@ -471,7 +477,7 @@ cdef class GzipDecoder:
                 break
         return done
 
-    def resume(self, unsigned int nbits_used, const uint8_t[::1] window not None):
+    def resume(self, unsigned int nbits_used, const uint8_t[::1] window not None, member=None):
         """Before anything is read: begin inside a member, at a block boundary.
 
         Parameters
@@ -480,6 +486,9 @@ cdef class GzipDecoder:
             How many of the low bits of the source's first byte belong to the block before: 0 to 7.
         window : bytes-like
             The data before it, at most the last 32 KiB; none if the member has just begun.
+        member : DataPiece, optional
+            What `member` was there. Without it, the rest of this member cannot be checked; with it, `decoded`
+            counts from where the member begins.
         """
         cdef size_t n = window.shape[0]
         cdef fi_inflate *inflate = &self.state.inflate
@@ -488,8 +497,14 @@ cdef class GzipDecoder:
             raise ValueError("a window has at most 32768 bytes, and a byte at most 7 bits before its last")
         fi_gunzip_init(&self.state, FI_CHECKS_COMPUTED if self.verify else FI_CHECKS_IGNORED)
         self.state.phase = FI_GUNZIP_BODY
-        self.resumed = True
+        self.resumed = member is None
         inflate.total_out = self.nbytes_of_window = n
+        if member is not None:
+            if member.nbytes < n:
+                raise ValueError("a window is no longer than the data of its member so far")
+            self.state.checks = FI_CHECKS_COMPARED if self.verify else FI_CHECKS_IGNORED
+            self.state.crc, inflate.total_out = member
+            self.nbytes_of_window = 0
         if n:
             memcpy(self.scratch + WINDOW_NBYTES - n, &window[0], n)
         if n < WINDOW_NBYTES:

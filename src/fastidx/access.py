@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import itertools
+import struct
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -17,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ._kernel import GzipDecoder, crc32_combine
+from ._kernel import DataPiece, GzipDecoder, crc32_combine
 from .destination import Bytes1D, Destination, Reader
-from .errors import ChecksumError, CorruptError, IdxError
+from .errors import ChecksumError, CorruptError, IdxError, TrailingDataError
 from .gzindex import Checkpoint, GzipIndex
 from .sources import BytesSource, Decoder, FileSource, PlainDecoder
 from .threads import run_all
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
     from ._kernel import Expansion
 
+# So that one that is slower than the others does not keep them waiting.
+_PARTS_PER_THREAD = 4
+
 # Decoded stretches to keep: two, so that items across a boundary do not decode both again and
 # again.
 _KEPT_STRETCHES = 2
@@ -36,8 +41,6 @@ _KEPT_STRETCHES = 2
 # Where checkpoints are farther apart, the way from one is decoded only as far as is asked for: that
 # cannot be checked, but takes neither the time nor the memory.
 _MOST_STRETCH_NBYTES = 1 << 20
-# Unless several threads read much of the data, where most of it is asked for anyway.
-_MOST_PARALLEL_STRETCH_NBYTES = 16 << 20
 
 # Compressed bytes per byte of data, assumed until so much data has shown what it is.
 _FIRST_RATE = 1 / 8
@@ -45,6 +48,9 @@ _KNOWN_RATE_NBYTES = 64 * 1024
 
 # Data that is passed over is decoded in pieces of this size.
 _SKIPPED_NBYTES = 1 << 20
+
+# Where each range is a request to a server, the compressed bytes of so many stretches come at once.
+_FETCHED_NBYTES = 4 << 20
 
 # Where a stream stands that has failed: behind whatever anyone will ask for.
 _LOST = sys.maxsize
@@ -68,18 +74,19 @@ class CheckpointLog:
     spacing: int
     most: int | None = None
     points: list[Checkpoint] = field(default_factory=list)
+    members: list[DataPiece] = field(default_factory=list)  # what is before each of its member
     crcs: list[int] = field(default_factory=list)  # of the stretches that end at a checkpoint
     nbytes: int = 0  # of data, up to the last checkpoint or, once complete, to the end
     complete: bool = False
 
     @classmethod
     def of_index(cls, index: GzipIndex, nbytes: int) -> CheckpointLog:
-        """Take over what an index knows of a stream that decodes to ``nbytes``."""
+        """Take over what an index knows of a stream that should decode to ``nbytes``."""
         return cls(
             index.spacing,
             points=list(index.points),
             crcs=list(index.crcs or []),
-            nbytes=nbytes,
+            nbytes=index.uncompressed_nbytes or nbytes,
             complete=True,
         )
 
@@ -91,11 +98,12 @@ class CheckpointLog:
         """Return where a stretch ends, as far as is known."""
         return self.points[number + 1].offset if number + 1 < len(self.points) else self.nbytes
 
-    def add(self, point: Checkpoint, crc: int | None) -> None:
-        """Append a checkpoint, and the CRC-32 of the stretch before it."""
+    def add(self, point: Checkpoint, member: DataPiece, crc: int | None) -> None:
+        """Append a checkpoint, its member so far, and the CRC-32 of the stretch before it."""
         if self.points and crc is not None:
             self.crcs.append(crc)
         self.points.append(point)
+        self.members.append(member)
         self.nbytes = point.offset
         # Only ever from an odd number, of which the first and the last remain.
         if self.most is not None and len(self.points) > self.most and len(self.points) % 2:
@@ -110,7 +118,7 @@ class CheckpointLog:
 
     def forget(self) -> None:
         """Drop everything: a checksum has shown some of it to be wrong."""
-        self.points, self.crcs, self.nbytes = [], [], 0
+        self.points, self.members, self.crcs, self.nbytes = [], [], [], 0
 
     def _thin_out(self) -> None:
         self.spacing *= 2
@@ -121,6 +129,7 @@ class CheckpointLog:
                 for i in range(0, len(self.crcs), 2)
             ]
         self.points = self.points[::2]
+        self.members = self.members[::2]
 
 
 class GzipStream:
@@ -152,13 +161,17 @@ class GzipStream:
         self._decoder = GzipDecoder(source, verify=verify)
         if number is not None:
             point = log.points[number]
+            member = log.members[number] if log.members else None
+            if member is not None:
+                self._crc_at_point = member.crc
             self._first_bit = point.bit // 8 * 8
-            self._first_offset = point.offset
+            self._first_offset = point.offset - (0 if member is None else member.nbytes)
             source.restart_at(point.bit // 8)
-            self._decoder.resume(point.bit % 8, point.window)
+            self._decoder.resume(point.bit % 8, point.window, member)
+            self.position = point.offset
         else:
             source.restart_at(0)
-        self.position = self._first_offset
+            self.position = 0
         # A stream records if it will pass the end of what is known, having seen all since there.
         self._recording = not log.complete and (number or 0) >= len(log.points) - 1
         if self._recording:
@@ -247,7 +260,7 @@ class GzipStream:
             crc = self._crc_since_point()
             point = Checkpoint(self._first_bit + decoder.position, self._end(), decoder.window())
             self._crc_at_point = decoder.decoded.crc
-            log.add(point, crc)
+            log.add(point, decoder.member, crc)
         decoder.pause_at = self._next_pause()
 
     def _next_pause(self) -> int:
@@ -267,75 +280,62 @@ class Access(Protocol):
     def at(self, begin: int, end: int) -> Reader:
         """Return what reads the data from ``begin`` on, at least to ``end``."""
 
-    def independent(self, begin: int, end: int) -> Reader | None:
-        """Return the same for use in another thread; None if there is no such thing."""
+    def parts(self, begin: int, end: int, n: int) -> list[int]:
+        """Return where to cut this, into about ``n``, for threads to read; fewer if there are."""
+
+    def independent(self, begin: int, end: int) -> Reader:
+        """Return what reads such a part while other threads read others."""
 
 
-def read_in_parallel(access: Access, place: int, destination: Destination, threads: int) -> bool:
-    """Read all that a destination is for, from ``place`` on, in parts that are decoded at once.
+def read_in_threads(access: Access, items: Destination, place: int, threads: int) -> bool:
+    """Read what a destination is for, from a place in the data on, in several threads.
 
     Returns
     -------
     bool
-        False if it is not known where parts can begin, or there is less data; what the destination
-        holds is undefined then.
+        False if there is only one decoder, too little to divide, or if data are missing.
     """
-    nbytes = destination.nbytes
-    if access.independent(place, place + nbytes) is None:
+    item, nbytes = items.item_nbytes, items.nbytes
+    cuts = access.parts(place, place + nbytes, _PARTS_PER_THREAD * threads)
+    edges = sorted({0, *((cut - place) // item * item for cut in cuts), nbytes})
+    if len(edges) < 3:
         return False
-    step = -(-nbytes // threads // 8) * 8
-    parts = [(begin, min(begin + step, nbytes)) for begin in range(0, nbytes, step)]
 
     def read(part: tuple[int, int]) -> bool:
         begin, end = part
         reader = access.independent(place + begin, place + end)
-        return reader is not None and destination.read(reader, begin, end) == end - begin
+        return items.read(reader, begin, end) == end - begin
 
-    return all(run_all(read, parts, threads))
+    return all(run_all(read, list(itertools.pairwise(edges)), threads))
 
 
-def load_by_index(
+def load_with_index(
     source: BytesSource | FileSource,
-    index: GzipIndex,
     items: Destination,
+    index: GzipIndex,
     *,
     threads: int,
     verify: bool,
 ) -> bool:
-    """Load all items, in threads that each start at a checkpoint.
+    """Load a gzip file of which an index says where its stretches are; False if anything is wrong.
 
-    Returns
-    -------
-    bool
-        False if anything is wrong with the data or the index, or if the data cannot be verified
-        this way and should be; what is wrong with a file is for the serial decoder to say.
+    Each stretch has its CRC-32 in an index of fastidx. For another's the file must be of one
+    member, whose CRC-32 is that of all stretches.
     """
-    place = items.header.header_nbytes
-    log = CheckpointLog.of_index(index, place + items.nbytes)
-    if index.uncompressed_nbytes not in (0, log.nbytes):
+    header = items.header
+    log = CheckpointLog.of_index(index, header.header_nbytes + header.nbytes)
+    if log.nbytes != header.header_nbytes + header.nbytes:
         return False
     access = GzipAccess(source, log, verify=verify)
+    by_footer = verify and not log.crcs
+    if by_footer and not access.may_be_one_member():
+        return False
     try:
-        if not read_in_parallel(access, place, items, threads):
+        if not read_in_threads(access, items, header.header_nbytes, threads):
             return False
     except IdxError:
         return False
-    return not verify or index.crcs is not None or _footer_holds(source, access)
-
-
-def _footer_holds(source: BytesSource | FileSource, access: GzipAccess) -> bool:
-    """Whether stretches that were decoded are all of the data of a file's only member.
-
-    Its CRC-32 and ISIZE then tell; they are the last 8 bytes (RFC 1952, section 2.3.1).
-    """
-    log, nbytes = access.log, source.nbytes or 0
-    crc = 0
-    for number, point in enumerate(log.points):
-        if number not in access.crcs:
-            return False
-        crc = crc32_combine(crc, access.crcs[number], log.end(number) - point.offset)
-    footer = crc.to_bytes(4, "little") + (log.nbytes % 2**32).to_bytes(4, "little")
-    return bytes(source.read_range(nbytes - 8, nbytes)) == footer
+    return not by_footer or access.agrees_with_footer()
 
 
 class PlainAccess:
@@ -349,6 +349,14 @@ class PlainAccess:
         return PlainDecoder(_Ranges(self._source, begin, end))
 
     independent = at
+
+    def parts(self, begin: int, end: int, n: int) -> list[int]:
+        """Cut anywhere; but several requests to a server take longer than one."""
+        return (
+            []
+            if self._source.costly
+            else list(range(begin, end, max(1, -(-(end - begin) // n))))[1:]
+        )
 
 
 class ForwardAccess:
@@ -374,18 +382,21 @@ class ForwardAccess:
     ) -> None:
         self._source = source
         self._decode = decode
-        self._cursor = ForwardReader(decoder, position)
+        self.cursor = ForwardReader(decoder, position)
 
     def at(self, begin: int, end: int) -> Reader:  # noqa: ARG002 - it goes on to the end
         """Skip to a place; a source that cannot go back says so."""
-        if self._cursor.position > begin:
+        if self.cursor.position > begin:
             self._source.restart_at(0)
-            self._cursor = ForwardReader(self._decode(), 0)
-        self._cursor.skip_to(begin)
-        return self._cursor
+            self.cursor = ForwardReader(self._decode(), 0)
+        self.cursor.skip_to(begin)
+        return self.cursor
 
-    def independent(self, begin: int, end: int) -> None:
+    def parts(self, begin: int, end: int, n: int) -> list[int]:  # noqa: ARG002
         """There is only one decoder."""
+        return []
+
+    independent = at
 
 
 class GzipAccess:
@@ -407,18 +418,17 @@ class GzipAccess:
         self._source = source
         self._verify = verify
         self.log = log
-        self.crcs: dict[int, int] = {}  # of the stretches that have been decoded, by number
         self._stream: GzipStream | None = None
         self._kept: OrderedDict[int, Bytes1D] = OrderedDict()
+        self._crcs: dict[int, int] = {}  # of stretches about which the log says nothing
 
     def at(self, begin: int, end: int) -> Reader:
         """Go on where the last read stopped, or take known stretches, or decode to the place."""
         stream = self._stream
         if stream is not None and stream.position == begin:
             return stream
-        if end <= self.log.nbytes and self.log.spacing <= _MOST_STRETCH_NBYTES:
-            self._prefetch(begin, end)
-            return PlainDecoder(_Stretches(self, begin))
+        if self._knows(end) and self.log.spacing <= _MOST_STRETCH_NBYTES:
+            return PlainDecoder(_Stretches(self, begin, end))
         number = self.log.find(begin)
         nearest = self.log.points[number].offset if number >= 0 else 0
         if stream is None or not nearest <= stream.position <= begin:
@@ -430,65 +440,95 @@ class GzipAccess:
         stream.skip(begin - stream.position)
         return stream
 
-    def independent(self, begin: int, end: int) -> Reader | None:
-        """Decode stretches without keeping them, if they are known."""
-        if end > self.log.nbytes or self.log.spacing > _MOST_PARALLEL_STRETCH_NBYTES:
-            return None
-        return PlainDecoder(_Stretches(self, begin, keep=False))
+    def parts(self, begin: int, end: int, n: int) -> list[int]:
+        """Cut where stretches begin, if they are known, so that each is decoded by one thread."""
+        if self._source.costly or not self._knows(end):
+            return []
+        first, last = self.log.find(begin), self.log.find(end - 1)
+        step = -(-(last + 1 - first) // n)
+        return [point.offset for point in self.log.points[first + step : last + 1 : step]]
 
-    def _prefetch(self, begin: int, end: int) -> None:
-        """Have the source fetch at once what known stretches take of it, if not all are kept."""
-        log = self.log
-        first, last = log.find(begin), log.find(end - 1)
-        if first < last or log.points[first].offset not in self._kept:
-            self._source.prefetch(*self._extent(first, last))
+    def independent(self, begin: int, end: int) -> Reader:
+        """Decode known stretches without keeping them."""
+        return PlainDecoder(_Stretches(self, begin, end, keep=False))
 
-    def _extent(self, first: int, last: int) -> tuple[int, int]:
-        """Return where in the source some stretches lie, in whole bytes."""
-        points = self.log.points
-        end = self._source.nbytes or 0
-        if last + 1 < len(points):
-            end = -(-points[last + 1].bit // 8)
-        return points[first].bit // 8, end
-
-    def decode_all(self) -> None:
+    def decode_all(self, progress: Callable[[int], object] | None = None) -> None:
         """Complete the log."""
         stream = GzipStream(self._source, self.log, verify=self._verify)
-        while stream.skip(_SKIPPED_NBYTES):
-            pass
+        while n := stream.skip(_SKIPPED_NBYTES):
+            if progress is not None:
+                progress(n)
         stream.at_end()
 
-    def stretch(self, offset: int, *, keep: bool) -> tuple[int, Bytes1D]:
+    def _knows(self, end: int) -> bool:
+        # At the end of what is known so far, the stream itself has to say what comes.
+        return end < self.log.nbytes + self.log.complete
+
+    def may_be_one_member(self) -> bool:
+        """Whether the last member's length is that of all data."""
+        return self._footer()[4:] == struct.pack("<I", self.log.nbytes % 2**32)
+
+    def agrees_with_footer(self) -> bool:
+        """Whether what was decoded, all stretches, has the CRC-32 of the last member."""
+        crc = 0
+        for number, point in enumerate(self.log.points):
+            nbytes = self.log.end(number) - point.offset
+            crc = crc32_combine(crc, self._crcs.get(number, 0), nbytes)  # some are empty
+        return self._footer()[:4] == struct.pack("<I", crc)
+
+    def _footer(self) -> bytes:
+        """CRC-32 and ISIZE of the last member (RFC 1952, section 2.3.1)."""
+        nbytes = self._source.nbytes or 0
+        return bytes(self._source.read_range(max(0, nbytes - 8), nbytes))
+
+    def excerpts(self, end: int) -> _Excerpts:
+        """Return what fetches the compressed bytes of known stretches up to some place."""
+        return _Excerpts(self._source, self.extent(self.log.find(end - 1))[1])
+
+    def extent(self, number: int) -> tuple[int, int]:
+        """Return where the compressed bytes of a known stretch begin and end."""
+        points = self.log.points
+        end = self._source.nbytes or 0
+        if number + 1 < len(points):
+            end = -(-points[number + 1].bit // 8)
+        return points[number].bit // 8, end
+
+    def stretch(self, offset: int, excerpts: _Excerpts, *, keep: bool) -> tuple[int, Bytes1D]:
         """Return the decoded stretch that holds a known place, and where it begins."""
         number = self.log.find(offset)
         begin = self.log.points[number].offset
         data = self._kept.get(begin) if keep else None
         if data is None or len(data) < self.log.end(number) - begin:  # thinning out joins stretches
-            data = self.decode(number)
+            data = self.decode(number, excerpts)
             if keep:
                 self._kept[begin] = data
                 if len(self._kept) > _KEPT_STRETCHES:
                     self._kept.popitem(last=False)
         return begin, data
 
-    def decode(self, number: int, out: memoryview | None = None) -> Bytes1D:
+    def decode(self, number: int, excerpts: _Excerpts, out: memoryview | None = None) -> Bytes1D:
         """Decode a known stretch, to memory that is large enough or to new memory."""
         log = self.log
         point = log.points[number]
-        compressed = self._source.read_range(*self._extent(number, number))
+        compressed = excerpts.take(*self.extent(number))
         decoder = GzipDecoder(BytesSource(compressed, self._source.name), verify=self._verify)
         decoder.resume(point.bit % 8, point.window)
         nbytes = log.end(number) - point.offset
         data = np.empty(nbytes, np.uint8) if out is None else np.frombuffer(out, np.uint8, nbytes)
-        done = decoder.read_into(data)
+        try:
+            done = decoder.read_into(data)
+        except TrailingDataError:
+            done = decoder.decoded.nbytes
         if done < len(data):
             raise CorruptError(
                 f"{self._source.name}: expected {len(data):,} bytes of data from byte "
                 f"{point.offset:,} on, found {done:,}; the file does not belong to this index, "
                 "or has changed: build the index anew"
             )
-        self.crcs[number] = found = decoder.decoded.crc
-        if self._verify and number < len(log.crcs) and found != log.crcs[number]:
+        found = decoder.decoded.crc
+        if number >= len(log.crcs):
+            self._crcs[number] = found
+        elif self._verify and found != log.crcs[number]:
             raise ChecksumError(
                 f"{self._source.name}: expected data with CRC-32 {log.crcs[number]:08x} from byte "
                 f"{point.offset:,} on, found {found:08x}; the file is damaged or has changed "
@@ -525,6 +565,12 @@ class ForwardReader:
         """Whether nothing more will come, with the last member checked."""
         return self._decoder.at_end()
 
+    def skip_member(self) -> bool:
+        """Go to the end of a member, where its checks are; False if more data came before it."""
+        nbytes = self.position
+        self._decoder.skip_member()
+        return not isinstance(self._decoder, GzipDecoder) or self._decoder.decoded.nbytes <= nbytes
+
     def skip_to(self, position: int) -> None:
         """Pass over what comes before a place, as far as there is something."""
         scratch = np.empty(min(_SKIPPED_NBYTES, position - self.position), np.uint8)
@@ -533,16 +579,46 @@ class ForwardReader:
                 return
 
 
+class _Excerpts:
+    """Ranges of a source, one after the other, up to some place.
+
+    Where each would be a request to a server, those that follow come along.
+    """
+
+    def __init__(self, source: BytesSource | FileSource, end: int) -> None:
+        self._source = source
+        self._end = end
+        self._begin = 0
+        self._data = memoryview(b"")
+
+    def take(self, begin: int, end: int) -> memoryview:
+        """Return a range; fewer bytes where there are no more."""
+        if not self._begin <= begin <= end <= self._begin + len(self._data):
+            stop = end
+            if self._source.costly:
+                stop = max(end, min(self._end, begin + _FETCHED_NBYTES))
+            self._begin, self._data = begin, memoryview(b"")
+            self._data = self._source.read_range(begin, stop)
+        return self._data[begin - self._begin : end - self._begin]
+
+
 class _Ranges:
     """The bytes of a source from one place to another, for `PlainDecoder`."""
 
     def __init__(self, source: BytesSource | FileSource, begin: int, end: int) -> None:
         self._source = source
+        self._excerpts = _Excerpts(source, end)
         self._pos = begin
         self._end = end
 
     def read_into(self, out: memoryview) -> int:
-        n = self._source.read_range_into(self._pos, out[: self._end - self._pos])
+        nbytes = min(len(out), self._end - self._pos)
+        if self._source.costly and nbytes < _FETCHED_NBYTES:
+            piece = self._excerpts.take(self._pos, self._pos + nbytes)
+            n = len(piece)
+            out[:n] = piece
+        else:
+            n = self._source.read_range_into(self._pos, out[:nbytes])
         self._pos += n
         return n
 
@@ -550,8 +626,9 @@ class _Ranges:
 class _Stretches:
     """The data of known stretches from some place on, for `PlainDecoder`."""
 
-    def __init__(self, access: GzipAccess, begin: int, *, keep: bool = True) -> None:
+    def __init__(self, access: GzipAccess, begin: int, end: int, *, keep: bool = True) -> None:
         self._access = access
+        self._excerpts = access.excerpts(end)
         self._pos = begin
         self._keep = keep
         self._begin = 0
@@ -572,11 +649,13 @@ class _Stretches:
         end = access.log.end(number)
         if access.log.points[number].offset != self._pos or end - self._pos > len(out):
             return 0
-        return len(access.decode(number, out))
+        return len(access.decode(number, self._excerpts, out))
 
     def _copy(self, out: memoryview) -> int:
         if not self._begin <= self._pos < self._begin + len(self._data):
-            self._begin, self._data = self._access.stretch(self._pos, keep=self._keep)
+            self._begin, self._data = self._access.stretch(
+                self._pos, self._excerpts, keep=self._keep
+            )
         piece = self._data[self._pos - self._begin :][: len(out)]
         out[: len(piece)] = piece.data
         return len(piece)

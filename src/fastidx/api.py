@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from ._kernel import GzipDecoder
-from .access import load_by_index
-from .checks import check_end, check_plausible, read_header, take_bytes, truncated_error
+from .access import PlainAccess, load_with_index, read_in_threads
+from .checks import (
+    check_end,
+    check_plausible,
+    check_size,
+    read_header,
+    take_bytes,
+    truncated_error,
+)
 from .conversion import Conversion, Number, plan
 from .destination import Destination, bytes_of_out
 from .gzindex import GzipIndex, find_index
@@ -28,8 +35,8 @@ __all__ = ["info", "load"]
 
 _Out = TypeVar("_Out")
 
-# Below this, threads cost more than they save.
-_MIN_PARALLEL_NBYTES = 1 << 20
+# Files smaller than this cost more in threads than they save, by compression.
+_MIN_PARALLEL_NBYTES = {"gzip": 1 << 20, None: 4 << 20}
 
 # Where the size of the source is unknown, memory grows with what has really come, from here.
 _FIRST_GROWTH_NBYTES = 16 << 20
@@ -106,12 +113,15 @@ def load(
     strict : bool
         Refuse bytes after the data. Without it they are ignored.
     threads : int, optional
-        How many threads decode a gzipped file whose size is known. By default as many as
-        ``FASTIDX_THREADS`` says or the process may use CPUs, and one for files under 1 MiB. The
-        result, and what is raised, does not depend on it.
+        How many threads decode a gzipped file whose size is known, or read a plain file at a path.
+        By default as many as ``FASTIDX_THREADS`` says or the process may use CPUs, and one for
+        files under 1 MiB, plain ones under 4 MiB. The result, and what is raised, does not depend
+        on it.
     index : path, GzipIndex or "auto", optional
-        Where threads can start in a gzip file, as for `fastidx.open`: they need not search then.
-        It is not needed; without it, or with one thread, the result is the same.
+        As for `fastidx.open`: where several threads can start in a gzip file, so that none has to
+        guess. ``"auto"`` takes the file of the same name and ``.gzidx`` beside it, if there is one.
+        Each stretch is checked by its CRC-32 in an index made by fastidx; of another program's, all
+        of the file by that at its end.
     storage_options : mapping, optional
         For a URL: what its file system in fsspec is to be told, such as credentials.
 
@@ -130,12 +140,12 @@ def load(
         If the file ends early; the message says how much it holds.
     TrailingDataError
         If it goes on after the data, unless ``strict=False``.
+    IndexFileError
+        If the index is damaged, or that of another file.
     ConversionError
         If ``dtype`` cannot hold a value that occurs in the file.
     SourceChangedError
         If the file was replaced or written to while it was being read.
-    IndexFileError
-        If ``index`` is none, or that of another file.
     TypeError, ValueError
         If an argument is nothing that can be used, or not with this file.
     OSError
@@ -157,14 +167,18 @@ def load(
         header = read_header(decoder, opened, compression)
         check_plausible(header, opened.name)
         conversion = plan(header, dtype, scale, offset, lut, source=opened.name)
+        found = find_index(index, opened, compression)
         items = _destination(out, header, conversion)
-        nthreads = _choose_threads(threads, header)
-        found = None if index is None else _find_index(index, opened, header)
-        if nthreads > 1:
+        nthreads = _choose_threads(threads, header, opened)
+        if nthreads > 1 and compression is None:
+            if read_in_threads(PlainAccess(opened), items, header.header_nbytes, nthreads):
+                check_size(header, opened.name, strict=strict)
+                return items.array() if out is None else out
+        elif nthreads > 1:
             whole = opened.for_threads()
             if (
                 found is not None
-                and load_by_index(whole, found, items, threads=nthreads, verify=verify)
+                and load_with_index(whole, items, found, threads=nthreads, verify=verify)
             ) or _load_parallel(whole, items, nthreads, verify):
                 return items.array() if out is None else out
             # Something is wrong with the data. What it is, the serial decoder says.
@@ -219,20 +233,6 @@ def info(source: Source, *, storage_options: Mapping[str, Any] | None = None) ->
             opened.rewind()
 
 
-def _find_index(
-    index: str | os.PathLike[str] | GzipIndex, source: BytesSource | FileSource, header: IdxHeader
-) -> GzipIndex | None:
-    """Return the index that was given, if there is one that is of use with this file."""
-    if header.compression == "gzip" and header.compressed_nbytes is not None:
-        return find_index(index, source)
-    if isinstance(index, str) and index == "auto":
-        return None
-    raise ValueError(
-        f"{source.name}: expected a gzip file that can seek, which an index is for, found another "
-        "source; do without an index"
-    )
-
-
 def _destination(out: Any, header: IdxHeader, conversion: Conversion | None) -> Destination:
     """Return the memory to load into: all of it, or the first part where the size is unknown."""
     if out is not None:
@@ -265,12 +265,18 @@ def _load_parallel(
     return ParallelLoad(source, items, threads=threads, verify=verify).run()
 
 
-def _choose_threads(threads: int | None, header: IdxHeader) -> int:
-    """Return how many threads are to decode a file."""
+def _choose_threads(
+    threads: int | None, header: IdxHeader, source: BytesSource | FileSource
+) -> int:
+    """Return how many threads are to decode a file or, if it is plain, to read it."""
     if threads is not None:
         check_threads(threads)
-    if header.compression != "gzip" or header.compressed_nbytes is None:
+    nbytes = header.compressed_nbytes
+    if nbytes is None or header.compression == "xz":
         return 1
+    if header.compression is None and not source.is_local_file:
+        return 1
+    least = _MIN_PARALLEL_NBYTES[header.compression]
     if threads is None:
-        return available_threads() if header.compressed_nbytes >= _MIN_PARALLEL_NBYTES else 1
+        return available_threads() if nbytes >= least else 1
     return threads

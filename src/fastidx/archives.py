@@ -44,8 +44,11 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, _LzmaError, struct.error, ValueError,
 class ZipMemberSource(FileSource):
     """A member of a zip archive, decompressed."""
 
+    may_wait = False
+
     def __init__(self, archive: _Archive, info: zipfile.ZipInfo) -> None:
         self._archive = archive
+        self._info = info
         super().__init__(_Member(archive, info), archive.name_of(info), owned=True)
 
     def rewind(self) -> None:
@@ -61,6 +64,10 @@ class ZipMemberSource(FileSource):
     def check_unchanged(self, *, suspicious: bool) -> None:
         """Raise `SourceChangedError` if the archive has changed since it was opened here."""
         self._archive.source.check_unchanged(suspicious=suspicious)
+
+    def limit_pieces(self, nbytes: int) -> None:
+        """Set how much of the archive to ask a server for at once."""
+        self._archive.plan(self._info, nbytes)
 
     def close(self) -> None:
         """Close the member and, if it was opened here, the archive."""

@@ -118,6 +118,12 @@ def check_end(reader: Ending, header: IdxHeader, name: str, *, strict: bool) -> 
         )
 
 
+def check_size(header: IdxHeader, name: str, *, strict: bool) -> None:
+    """With all data of a plain file read: if strict, it must not be larger than they are."""
+    if strict and header.compressed_nbytes != header.header_nbytes + header.nbytes:
+        raise trailing_error(header, name)
+
+
 def trailing_error(header: IdxHeader, name: str) -> IdxError:
     """Return the error for bytes behind the data."""
     return TrailingDataError(

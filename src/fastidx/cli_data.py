@@ -45,7 +45,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "cat",
         help="print items, or write them as .npy",
         description="Read items of an IDX file: all, or those from START to STOP as in a Python "
-        "slice. A terminal gets them printed, a pipe the bytes of a .npy file.",
+        "slice. A terminal gets them printed, a pipe the bytes of a .npy file. All of a file is "
+        "checked to its end; with bounds, only what is read, by an index beside the file (see "
+        "`index`) if there is one.",
     )
     command.add_argument("file", metavar="FILE", help=_SOURCE_HELP)
     command.add_argument("--start", type=int, metavar="N", help="the first item (default: 0)")
@@ -136,14 +138,12 @@ def _cat(args: argparse.Namespace) -> int:
 def _selection(name: str, start: int | None, stop: int | None) -> Iterator[Values]:
     from . import open as open_reader
     from . import transfer
-    from .gzindex import INDEX_SUFFIX
 
     if start is None and stop is None:
         with transfer.open_idx(name) as values:
             yield _with_bar(values)
         return
-    index = "auto" if Path(f"{name}{INDEX_SUFFIX}").exists() else None
-    with open_reader(name, index=index) as reader:
+    with open_reader(name, index="auto") as reader:
         yield _with_bar(transfer.values_of_reader(reader, name, start, stop))
 
 
@@ -190,9 +190,10 @@ def _index(args: argparse.Namespace) -> int:
                 f"{args.file}: expected a gzip file, found {reader.header.compression or 'plain'} "
                 "IDX; it needs no index, or can have none"
             )
-        options = {} if args.spacing is None else {"spacing": args.spacing}
-        index = reader.build_index(**options)
+        options: dict[str, Any] = {} if args.spacing is None else {"spacing": args.spacing}
         expected = reader.header.header_nbytes + reader.header.nbytes
+        with _bar(expected, args.file) as update:
+            index = reader.build_index(progress=update, **options)
         if index.uncompressed_nbytes < expected:
             raise TruncatedError(
                 f"{args.file}: expected {expected:,} bytes, as the header says, found that the "
@@ -247,25 +248,34 @@ def _identifier() -> Callable[[str], str | None] | None:
 
 
 def _with_bar(values: Values) -> Values:
-    """Show on a terminal how far the values have been taken, if tqdm is installed."""
-    if not sys.stderr.isatty():
-        return values
-    try:
-        tqdm: Any = import_module("tqdm").tqdm
-    except ImportError:
-        return values
+    """Show on a terminal how far the values have been taken."""
 
     def parts() -> Parts:
-        with tqdm(
-            desc=Path(values.name).name,
-            total=values.nbytes,
-            unit="B",
-            unit_scale=True,
-            delay=_BAR_DELAY_S,
-            leave=False,
-        ) as bar:
+        with _bar(values.nbytes, values.name) as update:
             for part in values.parts:
                 yield part
-                bar.update(part.nbytes)
+                if update is not None:
+                    update(part.nbytes)
 
     return replace(values, parts=parts())
+
+
+@contextlib.contextmanager
+def _bar(nbytes: int, name: str) -> Iterator[Callable[[int], object] | None]:
+    """Show a bar on a terminal if tqdm is installed, and give what moves it on; else None."""
+    tqdm: Any = None
+    if sys.stderr.isatty():
+        with contextlib.suppress(ImportError):
+            tqdm = import_module("tqdm").tqdm
+    if tqdm is None:
+        yield None
+        return
+    with tqdm(
+        desc=Path(name).name,
+        total=nbytes,
+        unit="B",
+        unit_scale=True,
+        delay=_BAR_DELAY_S,
+        leave=False,
+    ) as bar:
+        yield bar.update

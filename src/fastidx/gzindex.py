@@ -39,12 +39,12 @@ Behind the windows, where no other reader looks, comes what GZIDX has no room fo
 from __future__ import annotations
 
 import operator
-import os
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from ._kernel import crc32
@@ -54,6 +54,7 @@ from .sources import BytesSource, FileSource, Source, open_source
 from .writer import _path_of, _replacement, _write_all
 
 if TYPE_CHECKING:
+    import os
     from typing import Any
 
     from typing_extensions import Buffer
@@ -294,41 +295,52 @@ class GzipIndex:
 
 
 def find_index(
-    index: str | os.PathLike[str] | GzipIndex, source: BytesSource | FileSource
+    index: str | os.PathLike[str] | GzipIndex | None,
+    source: BytesSource | FileSource,
+    compression: str | None,
 ) -> GzipIndex | None:
-    """Return the index that is meant, if the file is the one that it belongs to.
+    """Return the index that a user passed for a source, if it belongs to it.
 
     Parameters
     ----------
-    index : "auto", path or GzipIndex
-        ``"auto"`` means the file beside the source, whose name ends in ``.gzidx``.
+    index : "auto", path, GzipIndex or None
+        ``"auto"`` for the local file of the source's name and ``.gzidx``, if it is there and the
+        source is one that can have an index.
     source : BytesSource or FileSource
-        The gzip file.
-
-    Returns
-    -------
-    GzipIndex or None
-        None if there is no file for ``"auto"``.
+    compression : str or None
+        Of the source.
 
     Raises
     ------
     IndexFileError
-        If it is no index, or that of another file.
-    OSError
-        If it cannot be read.
+        If it is the index of another file, or damaged.
+    ValueError
+        If an index is given for a source that can have none.
     """
+    can_have_one = compression == "gzip" and source.can_restart and source.nbytes is not None
     if isinstance(index, str) and index == "auto":
-        index = f"{source.name}{INDEX_SUFFIX}"
-        if not os.path.exists(index):
-            return None
+        path = f"{source.name}{INDEX_SUFFIX}"
+        index = path if can_have_one and Path(path).is_file() else None
+    if index is None:
+        return None
+    if not can_have_one:
+        raise ValueError(needs_gzip(source.name))
     if not isinstance(index, GzipIndex):
         index = GzipIndex.load(index)
-
-    def read_at(position: int, nbytes: int) -> memoryview:
-        return source.read_range(position, position + nbytes)
-
-    index.check(source.nbytes or 0, read_at, source=source.name)
+    index.check(
+        source.nbytes or 0,
+        lambda position, nbytes: source.read_range(position, position + nbytes),
+        source=source.name,
+    )
     return index
+
+
+def needs_gzip(name: str) -> str:
+    """Return what to say of a source that can have no index."""
+    return (
+        f"{name}: expected a gzip file that can seek, which an index is for, found another source; "
+        "do without an index"
+    )
 
 
 def fingerprint(nbytes: int, read_at: ReadAt, *, source: str = "<data>") -> bytes:
@@ -482,7 +494,7 @@ class _Input:
 
     def peek(self) -> bytes:
         """Return the first bytes without taking them."""
-        return self._source.peek()
+        return self._source.peek(_HEADER.size)
 
     def at_end(self) -> bool:
         """Whether nothing more will come; what does come, is lost."""

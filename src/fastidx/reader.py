@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from .access import (
     GzipAccess,
     GzipStream,
     PlainAccess,
-    read_in_parallel,
+    read_in_threads,
 )
 from .checks import (
     check_end,
@@ -30,11 +31,19 @@ from .checks import (
     truncated_error,
 )
 from .conversion import Number, plan
-from .destination import Bytes1D, Destination, bytes_of_out
+from .destination import Bytes1D, Destination, Reader, bytes_of_out
 from .errors import IdxError, SourceChangedError, TruncatedError
-from .gzindex import GzipIndex, find_index, fingerprint
+from .gzindex import GzipIndex, find_index, fingerprint, needs_gzip
 from .header import IdxHeader
-from .sources import BytesSource, Decoder, FileSource, Source, open_decoder, open_source
+from .sources import (
+    BytesSource,
+    Decoder,
+    FileSource,
+    NothingAtHand,
+    Source,
+    open_decoder,
+    open_source,
+)
 from .threads import available_threads, check_threads
 
 if TYPE_CHECKING:
@@ -53,6 +62,8 @@ _MIN_PARALLEL_NBYTES = 4 << 20
 # Items gathered by number are read together where the gaps between them are not larger.
 _GAP_NBYTES = 64 * 1024
 _BATCH_NBYTES = 1 << 20
+# What a server is asked for at once, at most, where one piece is read after the other.
+_PIECE_NBYTES = 2 << 20
 
 
 class IdxReader:
@@ -106,12 +117,16 @@ class IdxReader:
     def _open(self) -> None:
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        # Nobody knows yet how much of it will be read: of a file on a server little at first.
+        self._end_open = False  # whether the last item was read, but not what comes behind it
         self._source = open_source(
-            self._source_given, storage_options=self._options["storage_options"], read_ahead=False
+            self._source_given,
+            storage_options=self._options["storage_options"],
+            read_ahead=False,
         )
         self._closed = False
         try:
+            if isinstance(self._source, FileSource):
+                self._source.limit_pieces(_PIECE_NBYTES)
             decoder, compression = open_decoder(self._source, verify=self._verify)
             self._header = read_header(decoder, self._source, compression)
             check_plausible(self._header, self._source.name)
@@ -139,21 +154,16 @@ class IdxReader:
         again = partial(_new_decoder, source, self._verify)
         return ForwardAccess(source, decoder, self._header.header_nbytes, again)
 
-    def _use_index(self, index: str | os.PathLike[str] | GzipIndex | None) -> None:
-        if index is None or (index == "auto" and not isinstance(self._access, GzipAccess)):
-            return
-        access = self._gzip_access()
-        found = find_index(index, self._source)
+    def _use_index(self, index: Any) -> None:
+        found = find_index(index, self._source, self._header.compression)
         if found is not None:
             nbytes = self._header.header_nbytes + self._header.nbytes
-            access.log = self._log = CheckpointLog.of_index(found, nbytes)
+            self._log = CheckpointLog.of_index(found, nbytes)
+            self._gzip_access().log = self._log
 
     def _gzip_access(self) -> GzipAccess:
         if not isinstance(self._access, GzipAccess):
-            raise ValueError(
-                f"{self._source.name}: expected a gzip file that can seek, which an index is for, "
-                "found another source; do without an index"
-            )
+            raise ValueError(needs_gzip(self._source.name))
         return self._access
 
     def _read_at(self, position: int, nbytes: int) -> memoryview:
@@ -189,7 +199,6 @@ class IdxReader:
             self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._check_open()
         if hasattr(self._source_given, "read"):
             raise TypeError(
                 f"{self._source.name}: expected a reader of a path, URL or bytes to pickle, found "
@@ -208,8 +217,7 @@ class IdxReader:
 
     def _usable(self) -> threading.RLock:
         """Return the lock under which the reader may be used, in this process."""
-        if self._closed:
-            raise ValueError(f"{self._source.name}: the reader has been closed; open it again")
+        self._check_open()
         if self._pid != os.getpid():
             # After a fork the lock may be held by a thread that is not here, and the position of
             # the file is shared with the parent.
@@ -332,6 +340,8 @@ class IdxReader:
             batch = self._new_array(size) if out is None else out[:size]
             self.read_into(batch, begin)
             yield batch
+            if begin + size == len(self) and not self._closed:
+                self._finish()
 
     def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
         n = max(1, _BATCH_NBYTES // max(1, self._item_result_nbytes))
@@ -348,7 +358,7 @@ class IdxReader:
             return items[(slice(None), *rest)] if rest else items
         if isinstance(first, (int, np.integer)) and not isinstance(first, bool):
             # An integer beside arrays is one of them to numpy, so let it see one.
-            return self._gather(np.array([first]))[(0, *rest)]
+            return self._item(int(first))[(0, *rest)]
         if isinstance(first, (list, range, np.ndarray)) and not rest:
             numbers = np.asarray(first)
             if isinstance(first, list) and not first:
@@ -376,6 +386,7 @@ class IdxReader:
             self._read(array.reshape(-1).view(np.uint8), 0, len(self))
         else:
             self._read_bytes(array.reshape(-1).view(np.uint8), 0, self._header.nbytes)
+        self._finish()
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def as_memmap(self) -> np.ndarray[Any, Any]:
@@ -408,19 +419,38 @@ class IdxReader:
 
     # ---- Index ----
 
-    def build_index(self, *, spacing: int = _SPACING_NBYTES) -> GzipIndex:
+    def build_index(
+        self,
+        *,
+        spacing: int = _SPACING_NBYTES,
+        progress: Callable[[int], object] | None = None,
+    ) -> GzipIndex:
         """Decode the file once, if need be, and return where decoding can start.
 
         Parameters
         ----------
         spacing : int
             Bytes of data between two checkpoints, about; each takes 32 KiB.
+        progress : callable, optional
+            Called now and then with how many bytes of data have been decoded since the last call.
+
+        Returns
+        -------
+        GzipIndex
+            To be saved, or passed to `fastidx.open` or `fastidx.load`.
+
+        Raises
+        ------
+        ValueError
+            If this is not a gzip file that can seek.
+        IdxError
+            If the file is damaged: all of it is checked.
         """
         with self._usable():
             access = self._gzip_access()
             if not self._log.complete or self._log.spacing > spacing:
                 log = access.log = CheckpointLog(spacing)
-                access.decode_all()
+                access.decode_all(progress)
                 if not log.complete:
                     raise TruncatedError(
                         f"{self._source.name}: expected the end of the gzip stream, found that it "
@@ -465,14 +495,25 @@ class IdxReader:
         self._read(items.reshape(-1).view(np.uint8), min(numbers), len(numbers))
         return items if numbers.step == 1 else np.ascontiguousarray(items[::-1])
 
+    def _item(self, number: int) -> np.ndarray[Any, Any]:
+        """Read one item, as an array of one."""
+        total = len(self)
+        if not -total <= number < total:
+            raise self._out_of_bounds(number)
+        item = self._new_array(1)
+        self._read(item.reshape(-1).view(np.uint8), number % total, 1)
+        return item
+
+    def _out_of_bounds(self, number: int) -> IndexError:
+        return IndexError(f"index {number} is out of bounds for axis 0 with size {len(self)}")
+
     def _gather(self, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Read items by number, in the order of the file, and those near each other together."""
         total = len(self)
         if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
             raise IndexError("expected integers, a slice or an array of integers as an index")
         if numbers.size and (numbers.min() < -total or numbers.max() >= total):
-            wrong = numbers[(numbers < -total) | (numbers >= total)][0]
-            raise IndexError(f"index {wrong} is out of bounds for axis 0 with size {total}")
+            raise self._out_of_bounds(numbers[(numbers < -total) | (numbers >= total)][0])
         numbers = numbers.astype(np.intp)  # of a narrow type they could not be added to
         numbers[numbers < 0] += total
         items = self._new_array(len(numbers))
@@ -496,23 +537,31 @@ class IdxReader:
         """Read the data's bytes from ``begin`` on to results in memory."""
         if nbytes == 0:
             return
-        with self._usable():
-            try:
-                self._read_bytes_locked(memory, begin, nbytes)
-            except SourceChangedError:
-                raise
-            except IdxError:
-                self._source.check_unchanged(suspicious=True)
-                raise
-            # No checksum tells whether what is not compressed still is what it was.
-            self._source.check_unchanged(suspicious=isinstance(self._access, PlainAccess))
+        with self._usable(), self._changes_noticed():
+            self._read_bytes_locked(memory, begin, nbytes)
+
+    @contextlib.contextmanager
+    def _changes_noticed(self) -> Iterator[None]:
+        """Say it by a `SourceChangedError` if a fault comes of the source being another by now."""
+        try:
+            yield
+        except SourceChangedError:
+            raise
+        except IdxError:
+            self._source.check_unchanged(suspicious=True)
+            raise
+        # Without compression nothing else tells. Of a server, `_finish` asks once.
+        if isinstance(self._access, PlainAccess) and not self._source.costly:
+            self._source.check_unchanged(suspicious=True)
 
     def _read_bytes_locked(self, memory: Bytes1D, begin: int, nbytes: int) -> None:
         header, name = self._header, self._source.name
         destination = Destination(header, self._conversion, memory, nbytes)
         place = header.header_nbytes + begin
         large = self._threads > 1 and nbytes >= _MIN_PARALLEL_NBYTES
-        if large and read_in_parallel(self._access, place, destination, self._threads):
+        if large and read_in_threads(self._access, destination, place, self._threads):
+            if begin + nbytes == header.nbytes:
+                self._check_end(None)
             return
         reader = self._access.at(place, place + nbytes)
         if isinstance(reader, (GzipStream, ForwardReader)) and reader.position < place:
@@ -522,19 +571,51 @@ class IdxReader:
         done = destination.read(reader, 0, nbytes)
         if done < nbytes:
             raise truncated_error(header, name, begin + done, reader.truncated)
-        # Whoever reads the last item hears of what is wrong behind it, before he has it.
         if begin + nbytes == header.nbytes:
-            if self._has_more_than_data():
-                raise trailing_error(header, name)
-            if isinstance(reader, (GzipStream, ForwardReader)):
-                check_end(reader, header, name, strict=True)
+            self._check_end(reader)
 
-    def _has_more_than_data(self) -> bool:
-        """Whether an uncompressed source is known to go on behind the data."""
-        header = self._header
-        return isinstance(self._access, PlainAccess) and (
-            header.compressed_nbytes != header.header_nbytes + header.nbytes
-        )
+    def _check_end(self, reader: Reader | None) -> None:
+        """Check what comes behind the last item, before anyone has it, if that is not to wait."""
+        header, name = self._header, self._source.name
+        if isinstance(reader, ForwardReader) and self._source.may_wait:
+            self._end_open = True
+            self._check_end_at_hand(reader)
+        elif isinstance(reader, (GzipStream, ForwardReader)):
+            check_end(reader, header, name, strict=True)
+        elif self._known_nbytes() != header.header_nbytes + header.nbytes:
+            raise trailing_error(header, name)
+
+    def _known_nbytes(self) -> int | None:
+        """Return how much data the source is known to hold, with the header."""
+        if isinstance(self._access, PlainAccess):
+            return self._header.compressed_nbytes
+        return self._log.nbytes if self._log.complete else None
+
+    def _check_end_at_hand(self, reader: ForwardReader) -> None:
+        """Check what there is to read behind the last item, without waiting for more."""
+        self._source.only_at_hand = True
+        try:
+            check_end(reader, self._header, self._source.name, strict=True)
+            self._end_open = False
+        except NothingAtHand:
+            pass
+        finally:
+            self._source.only_at_hand = False
+
+    def _finish(self) -> None:
+        """At the end of a pass: check what the last item was not kept waiting for.
+
+        That is the rest of the stream as far as it must come, which for gzip is a checksum. Whether
+        it goes on behind that is seen only if it does so by now, as it need not ever end.
+        """
+        with self._usable(), self._changes_noticed():
+            if self._end_open and isinstance(self._access, ForwardAccess):
+                reader = self._access.cursor
+                if not reader.skip_member():
+                    raise trailing_error(self._header, self._source.name)
+                self._check_end_at_hand(reader)
+            if self._source.costly:
+                self._source.check_unchanged(suspicious=False)
 
 
 def _new_decoder(source: BytesSource | FileSource, verify: bool) -> Decoder:
@@ -567,20 +648,47 @@ def open(  # noqa: A001 - fastidx.open, as gzip.open
         What to make of the items, as in `fastidx.load`.
     index : path, GzipIndex or "auto", optional
         Where decoding can start in a gzip file, as `IdxReader.build_index` finds. ``"auto"`` takes
-        the file of the same name and ``.gzidx`` beside it, if there is one. An index of another
-        file is refused.
+        the local file of the same name and ``.gzidx`` beside it, if there is one. By default none.
+        An index of another file is refused.
     threads : int, optional
         How many threads decode large slices where an index, or what has been read, allows it.
     verify : bool
-        Check what can be checked: each member that is read from its beginning to its end and, with
-        an index made by fastidx, each stretch between two checkpoints. A partial read through
-        another program's index cannot be verified.
+        Check what can be checked, see below.
     storage_options : mapping, optional
         For a URL, what fsspec's file system is to be told, such as credentials.
 
     Returns
     -------
     IdxReader
+
+    Raises
+    ------
+    IdxError
+        If this is not an IDX file, or its header claims more than the file can hold. The same
+        errors as from `fastidx.load` come later of what is read later; nothing is returned then.
+    IndexFileError
+        If the index is damaged, or that of another file.
+    TypeError, ValueError, OSError, ImportError
+        As from `fastidx.load`.
+
+    Notes
+    -----
+    A gzip file has one checksum for each member, behind it. What is read from a member's beginning
+    to its end, in order, is compared with it, also in several steps. Of other reads this can be
+    said:
+
+    - With an index made by fastidx, or where this reader has been before, each stretch between two
+      checkpoints is compared with its own checksum, if they are meant to lie at most 1 MiB apart.
+    - With another program's index, with checkpoints farther apart, and where a read begins or ends
+      inside a member of which this reader knows no more, a partial read cannot be verified: damage
+      is noticed only where it makes the data undecodable. Nor can one of an uncompressed file.
+
+    Of a stream that cannot seek, such as a pipe, items are returned as soon as they have come. What
+    must come behind the last, as a checksum, is waited for when `IdxReader.batches` or an iteration
+    ends and by ``np.asarray``, but the end of the stream is not: a peer may keep it open.
+
+    With an index, or uncompressed, a slice of a remote file is one request for just the bytes that
+    it takes; reading in order takes ever larger pieces, up to 2 MiB.
 
     Examples
     --------

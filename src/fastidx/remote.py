@@ -100,10 +100,9 @@ class RemoteFile(io.RawIOBase):
 
     def __init__(self, fs: Any, path: str, name: str, *, at_once: int) -> None:
         self.name = name
-        self.at_once = at_once
+        self.at_once = self._first_at_once = at_once
         self._most_at_once = LARGE_NBYTES
         self._nfetched = 0  # requests for data
-        self._ncompared = 0  # of these, before the properties were compared last
         self._fs = fs
         self._path = path
         self._is_http = "http" in fs.protocol
@@ -118,8 +117,46 @@ class RemoteFile(io.RawIOBase):
 
     def plan(self, at_once: int, *, stop: int | None = None) -> None:
         """Set how much to ask for at once from now on, and where to stop for the time being."""
-        self.at_once = self._most_at_once = at_once
+        self.at_once = self._first_at_once = self._most_at_once = at_once
         self._stop = self.nbytes if stop is None else stop
+
+    def limit_pieces(self, nbytes: int) -> None:
+        """Set how much to ask for at once, at most, when one piece after the other is needed."""
+        self._most_at_once = nbytes
+        self.at_once = min(self.at_once, nbytes)
+
+    def read_range_into(self, begin: int, out: memoryview) -> int:
+        """Read from any place, wherever the position is; returns how many bytes there were.
+
+        Just this is fetched, unless it follows on what was fetched last: then more may come along,
+        as when reading on.
+        """
+        assert self.nbytes is not None
+        done, stop = 0, min(begin + len(out), self.nbytes)
+        while begin + done < stop:
+            here = begin + done
+            if not 0 <= here - self._piece_begin < len(self._piece):
+                self._fetch_range_at(here, stop)
+            piece = self._piece[here - self._piece_begin :][: stop - here]
+            if not piece:
+                raise self._ended(here)
+            out[done : done + len(piece)] = piece
+            done += len(piece)
+        if len(self._piece) > self._most_at_once:
+            self._piece = memoryview(b"")  # too much to keep
+        return done
+
+    def _fetch_range_at(self, begin: int, stop: int) -> None:
+        assert self.nbytes is not None
+        end = min(stop, begin + LARGE_NBYTES)
+        if self._piece and begin == self._piece_begin + len(self._piece):
+            self.at_once = min(self.at_once * _GROWTH, self._most_at_once)
+            end = min(max(end, begin + self.at_once), self.nbytes)
+        else:
+            self.at_once = self._first_at_once
+        self._piece = memoryview(b"")
+        self._piece = self._fetch_range(begin, end, follows=False)
+        self._piece_begin = begin
 
     def check_unchanged(self, *, suspicious: bool) -> None:
         """Raise `SourceChangedError` if the file is not the one that was opened.
@@ -127,9 +164,8 @@ class RemoteFile(io.RawIOBase):
         The server is asked only if that is suspected, or if what was read came in several pieces,
         which need not belong together.
         """
-        if suspicious or (self._nfetched > 1 and self._nfetched > self._ncompared):
+        if suspicious or self._nfetched > 1:
             self._compare(ignore_failure=suspicious)
-            self._ncompared = self._nfetched
 
     def readable(self) -> bool:
         """Whether it can be read: yes."""
@@ -165,20 +201,6 @@ class RemoteFile(io.RawIOBase):
         self._pos += n
         return n
 
-    def read_range(self, begin: int, end: int) -> memoryview:
-        """Return bytes from any place, by one request for just these, or by none if at hand."""
-        end = end if self.nbytes is None else min(end, self.nbytes)
-        first = begin - self._piece_begin
-        if first < 0 or end > self._piece_begin + len(self._piece):
-            if begin >= end:
-                return memoryview(b"")
-            if self._streamed:
-                raise self._needs_ranges()
-            self._piece = memoryview(b"")  # so that there are not two of them
-            self._piece = self._fetch_range(begin, end, follows=False)
-            self._piece_begin, first = begin, 0
-        return self._piece[first : first + end - begin]
-
     def close(self) -> None:
         """Close the connection to the server."""
         if self._file is not None:
@@ -196,10 +218,19 @@ class RemoteFile(io.RawIOBase):
             return dict(info)
         info = dict(self._fs.info(self._path))
         if info.get("size") and info.get("partial", True):
-            self._file = self._fs.open(self._path, "rb", cache_type="none", size=info["size"])
+            self._file = self._fs.open(
+                self._path, "rb", cache_type="none", size=info["size"], **self._conditions(info)
+            )
         else:
             self._open_stream()
         return info
+
+    def _conditions(self, info: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the server refuse (with status 412) to send parts of a file that took its place."""
+        etag = str(info.get("ETag", ""))
+        if not etag.startswith('"'):  # RFC 9110, section 13.1.1: a weak one never matches
+            return {}
+        return {"headers": {**(self._fs.kwargs.get("headers") or {}), "If-Match": etag}}
 
     def _open_stream(self) -> None:
         # A stream has no use for a size, but without one the server would be asked for it.
@@ -216,7 +247,9 @@ class RemoteFile(io.RawIOBase):
         begin = self._pos
         follows = begin == self._piece_begin + len(self._piece)
         if not self._streamed:
-            if follows and self._piece:
+            if not follows:
+                self.at_once = self._first_at_once
+            elif self._piece:
                 self.at_once = min(self.at_once * _GROWTH, self._most_at_once)
             begin, end = self._extent_of_piece(follows)
             self._piece = memoryview(b"")  # so that there are not two of them

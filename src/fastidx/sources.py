@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 _CHUNK_NBYTES = 256 * 1024
 # Enough for the longest header that numpy can hold, and for messages to recognise other files.
 _PEEK_NBYTES = 4096
-# What is fetched at once of a file on a server, and then lies in memory.
-_MOST_PREFETCHED_NBYTES = 16 << 20
 
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
 _XZ_MAGIC = b"\xfd7zXZ\0"  # The .xz File Format, section 2.1.1.1
@@ -55,8 +53,16 @@ class BinaryReader(Protocol):
 Source: TypeAlias = "str | os.PathLike[str] | Buffer | BinaryReader"
 
 
+class NothingAtHand(Exception):
+    """To go on may mean to wait, which a source was told not to do."""
+
+
 class BytesSource:
     """A bytes-like object, used where it lies."""
+
+    costly = False
+    may_wait = False
+    only_at_hand = False
 
     def __init__(self, data: Buffer, name: str) -> None:
         view = memoryview(data)
@@ -69,9 +75,9 @@ class BytesSource:
         self._all = self._rest = view.cast("B") if view.nbytes else memoryview(b"")
         self.nbytes: int | None = view.nbytes
 
-    def peek(self) -> bytes:
-        """Return the first bytes without taking them."""
-        return bytes(self._rest[:_PEEK_NBYTES])
+    def peek(self, nbytes: int = _PEEK_NBYTES) -> bytes:
+        """Return the first bytes without taking them: so many, if there are."""
+        return bytes(self._rest[:nbytes])
 
     def next_chunk(self) -> memoryview:
         """Take all that is left."""
@@ -85,6 +91,8 @@ class BytesSource:
         self._rest = self._rest[n:]
         return n
 
+    is_local_file = False
+
     def for_threads(self) -> BytesSource:
         """Return a source of the same content of which several threads may read ranges at once."""
         return self
@@ -96,9 +104,6 @@ class BytesSource:
     def read_range(self, begin: int, end: int | None) -> memoryview:
         """Return bytes from any place; fewer, and to the end if None, where there are no more."""
         return self._all[begin:end]
-
-    def prefetch(self, begin: int, end: int) -> None:
-        """Do nothing: it is all there."""
 
     def read_range_into(self, begin: int, out: memoryview) -> int:
         """Fill ``out`` from any place; returns how many bytes there were."""
@@ -131,12 +136,19 @@ class BytesSource:
 
 
 class FileSource:
-    """A binary file object, from its position on. Short reads are as good as others."""
+    """A binary file object, from its position on. Short reads are as good as others.
+
+    Attributes
+    ----------
+    only_at_hand : bool
+        Whether to raise `NothingAtHand` where to read may mean to wait.
+    """
 
     def __init__(self, file: Any, name: str, *, owned: bool) -> None:
         self.name = name
         self._file = file
         self._owned = owned
+        self.only_at_hand = False
         self._lock = threading.Lock()
         self._stat = _stat(file) if owned else None
         self._begin: int | None
@@ -149,6 +161,8 @@ class FileSource:
 
     def _read_once(self, out: memoryview) -> int:
         """Read once into ``out``; 0 at the end."""
+        if self.only_at_hand and not self._is_ready():
+            raise NothingAtHand
         try:
             return self._read_some(out)
         except Exception as error:
@@ -159,9 +173,18 @@ class FileSource:
                 f"({type(error).__name__}: {error}); fetch it again"
             ) from error
 
+    def _is_ready(self) -> bool:
+        """Whether the system knows that there is something to read, be it the end."""
+        import select
+
+        try:
+            return bool(select.select([self._file], [], [], 0)[0])
+        except (AttributeError, OSError, TypeError, ValueError):
+            return False  # nothing that the system knows of
+
     def _read_some(self, out: memoryview) -> int:
         n: int | None
-        if isinstance(self._file, io.BufferedReader):
+        if isinstance(self._file, (io.BufferedReader, io.BufferedRandom, io.BufferedRWPair)):
             n = self._file.readinto1(out)  # its readinto() waits until all of it is full
         elif hasattr(self._file, "readinto"):
             n = self._file.readinto(out)
@@ -180,17 +203,20 @@ class FileSource:
         return int(n)
 
     def _fill_buffer(self) -> None:
-        self._start = 0
         self._stop = self._read_once(self._buffer)
+        self._start = 0
 
-    def peek(self) -> bytes:
-        """Return the first bytes without taking them."""
-        while self._stop - self._start < min(_PEEK_NBYTES, len(self._buffer)):
+    def peek(self, nbytes: int = _PEEK_NBYTES) -> bytes:
+        """Return the first bytes without taking them: so many, if there are, and no more.
+
+        Of a pipe the rest may come late, or never.
+        """
+        while self._stop - self._start < min(nbytes, len(self._buffer)):
             n = self._read_once(self._buffer[self._stop :])
             if n == 0:
                 break
             self._stop += n
-        return bytes(self._buffer[self._start : self._stop][:_PEEK_NBYTES])
+        return bytes(self._buffer[self._start : self._stop][:nbytes])
 
     def next_chunk(self) -> memoryview:
         """Take the bytes at hand, or read some; empty at the end. Valid until the next call."""
@@ -212,9 +238,14 @@ class FileSource:
             done += n
         return done
 
+    @property
+    def is_local_file(self) -> bool:
+        """Whether it is a file at a path here, of which threads can read ranges at once."""
+        return self._owned and _can_read_anywhere(self._file)
+
     def for_threads(self) -> BytesSource | FileSource:
         """Return a source of the same content of which several threads may read ranges at once."""
-        if self._owned and _can_read_anywhere(self._file):
+        if self.is_local_file:
             return self
         return BytesSource(self.read_all(1), self.name)
 
@@ -223,7 +254,7 @@ class FileSource:
         self.rewind()
         self._start = self._stop = 0
         data = np.empty(self.nbytes or 0, np.uint8).data
-        if not self._owned or not _can_read_anywhere(self._file):
+        if not self.is_local_file:
             return data[: self.read_into(data)]
         # With several threads because touching new memory takes longer than copying to it.
         step = max(_CHUNK_NBYTES, -(-len(data) // threads))
@@ -244,33 +275,19 @@ class FileSource:
         """Return bytes from any place; fewer, and to the end if None, where there are no more."""
         if end is None:
             end = self.nbytes or 0
-        if self._reads_ranges():
-            with self._lock:
-                piece: memoryview = self._file.read_range(begin, end)
-                return piece
         data = np.empty(max(0, end - begin), np.uint8).data
         return data[: self.read_range_into(begin, data)]
 
-    def prefetch(self, begin: int, end: int) -> None:
-        """Let ranges between these places cost one request, where reading takes requests."""
-        if end - begin <= _MOST_PREFETCHED_NBYTES and self._reads_ranges():
-            self.read_range(begin, end)
-
-    def _reads_ranges(self) -> bool:
-        """Whether the file is one on a server, see `fastidx.remote.RemoteFile`."""
-        return self._owned and hasattr(self._file, "read_range")
-
     def read_range_into(self, begin: int, out: memoryview) -> int:
         """Fill ``out`` from any place; returns how many bytes there were."""
-        if self._owned and _can_read_anywhere(self._file):
+        if self.is_local_file:
             return self._read_at(begin, out)
         if self._begin is None:
             raise self._cannot_seek(begin)
-        if self._reads_ranges():
-            piece = self.read_range(begin, begin + len(out))
-            out[: len(piece)] = piece
-            return len(piece)
         with self._lock:
+            if self.costly:
+                n: int = self._file.read_range_into(self._begin + begin, out)
+                return n
             # Whoever reads on from where the file is must find it there.
             here = self._file.tell()
             self._file.seek(self._begin + begin)
@@ -279,6 +296,21 @@ class FileSource:
                 done += n
             self._file.seek(here)
             return done
+
+    @property
+    def costly(self) -> bool:
+        """Whether each range that is read is a request to a server."""
+        return hasattr(self._file, "read_range_into")
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether to read behind the data may mean to wait for someone to write or close."""
+        return self._begin is None
+
+    def limit_pieces(self, nbytes: int) -> None:
+        """Set how much to ask a server for at once, at most, to have what comes next."""
+        if self.costly:
+            self._file.limit_pieces(nbytes)
 
     @property
     def can_restart(self) -> bool:
@@ -394,7 +426,7 @@ def open_source(
     # Of an archive only little is read before its member is known.
     opened = _open_outermost(archive, storage_options, read_ahead and member is None)
     try:
-        if member is None and not opened.peek().startswith(_ZIP_MAGIC):
+        if member is None and not _begins(opened, _ZIP_MAGIC, cut=False):
             return opened
         from .archives import open_member
 
@@ -555,10 +587,9 @@ def open_decoder(
     source: BytesSource | FileSource, *, verify: bool = True, read_ahead: bool = True
 ) -> tuple[Decoder, str | None]:
     """Return the decoder for what the source's first bytes are, and the compression's name."""
-    prefix = source.peek()[: len(_XZ_MAGIC)]
-    if _begins(prefix, _GZIP_MAGIC):
+    if _begins(source, _GZIP_MAGIC):
         return GzipDecoder(source, verify=verify, read_ahead=read_ahead), "gzip"
-    if _begins(prefix, _XZ_MAGIC):
+    if _begins(source, _XZ_MAGIC):
         return _open_xz(source), "xz"
     return PlainDecoder(source), None
 
@@ -574,6 +605,15 @@ def _open_xz(source: BytesSource | FileSource) -> PlainDecoder:
     return XzDecoder(source)
 
 
-def _begins(prefix: bytes, magic: bytes) -> bool:
-    """Whether a file that begins with ``prefix`` is of a kind, or was before it was cut there."""
-    return bool(prefix) and prefix[: len(magic)] == magic[: len(prefix)]
+def _begins(source: BytesSource | FileSource, magic: bytes, *, cut: bool = True) -> bool:
+    """Whether a source is of a kind, or was before it was ``cut`` where it ends.
+
+    No more bytes are waited for than tell.
+    """
+    for n in range(1, len(magic) + 1):
+        prefix = source.peek(n)
+        if len(prefix) < n:
+            return cut and bool(prefix)
+        if prefix != magic[:n]:
+            return False
+    return True

@@ -120,7 +120,7 @@ def open_values(path: str, key: str | None = None) -> Iterator[Values]:
             yield _of_npz(archive, path, key, stack)
             return
         source = stack.enter_context(contextlib.closing(open_source(path)))
-        if source.peek().startswith(_NPY_MAGIC):
+        if source.peek(len(_NPY_MAGIC)) == _NPY_MAGIC:
             yield _of_npy(source)
         else:
             yield _of_idx(source)

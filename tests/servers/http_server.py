@@ -159,6 +159,9 @@ class FaultyServer:
                     status = resource.fail_status
                 elif self.command == "HEAD" and not resource.head:
                     status = 405
+                wanted = self.headers["If-Match"]
+                if status == 200 and resource is not None and wanted not in (None, resource.etag):
+                    status = 412  # RFC 9110, section 13.1.1
                 if resource is None or status != 200:
                     request.status = status
                     self.send_response(status)

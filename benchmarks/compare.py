@@ -13,6 +13,7 @@ rounds, of its time divided by the time of fastidx on one thread in the same rou
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import gc
 import json
@@ -34,10 +35,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastidx
-from fastidx import reference
 
 from . import processes
-from .contenders import FASTIDX, Contender, MissingError, available_cpus
+from .contenders import Contender, MissingError, available_cpus
 from .files import BIG_N, SMOKE_BIG_N, SMOKE_N, Files, N, prepare
 from .neighbours import usage
 from .suites import SUITES, Suite, verify
@@ -84,7 +84,12 @@ class Times:
 def measure(suite: Suite, files: Files, plan: Plan) -> dict[str, Any]:
     """Verify and time all contenders of a suite; return the results, raw times included."""
     source = suite.source(files)
-    expected = reference.load_frombuffer(source)
+    with contextlib.closing(source) if hasattr(source, "close") else contextlib.nullcontext():
+        return _measure(suite, source, plan)
+
+
+def _measure(suite: Suite, source: Any, plan: Plan) -> dict[str, Any]:
+    expected = suite.expected(source)
     entries: list[Times] = []
     missing: list[str] = []
     for contender in suite.contenders:
@@ -98,14 +103,16 @@ def measure(suite: Suite, files: Files, plan: Plan) -> dict[str, Any]:
         rounds = max(plan.least_rounds, int(plan.budget_s / once))
         loops = max(1, math.ceil(plan.sample_s / once))
         entries.append(Times(contender, version, min(plan.rounds, rounds), loops))
-    dtype, shape = expected.dtype.name, expected.shape
+    what = ""
+    if isinstance(expected, np.ndarray):
+        what = f"{expected.dtype.name}, {' x '.join(f'{length:,}' for length in expected.shape)}"
     del expected
     others, nrepeated = _run_rounds(entries, source, plan)
     return {
         "suite": suite.name,
         "title": suite.title,
-        "dtype": dtype,
-        "shape": shape,
+        "table": suite.table,
+        "what": what,
         "others": others,
         "repeated": nrepeated,
         "contenders": [_entry_json(entry, entries[0]) for entry in entries],
@@ -189,7 +196,11 @@ def _entry_json(entry: Times, base: Times) -> dict[str, Any]:
 
 def report_markdown(report: dict[str, Any]) -> str:
     """Return all that was measured, as it stands in the README."""
-    parts = [environment_markdown(report["environment"]), *map(suite_markdown, report["suites"])]
+    suites = report["suites"]
+    parts = [environment_markdown(report["environment"])]
+    parts += [suite_markdown(result) for result in suites if result["table"] is None]
+    for table in dict.fromkeys(result["table"] for result in suites if result["table"]):
+        parts.append(table_markdown(table, [r for r in suites if r["table"] == table]))
     if report["processes"] is not None:
         parts.append(processes_markdown(report["processes"]))
     return "\n".join(parts)
@@ -197,11 +208,10 @@ def report_markdown(report: dict[str, Any]) -> str:
 
 def suite_markdown(result: dict[str, Any]) -> str:
     """Return a suite's table, the fastest contender first."""
-    shape = " x ".join(f"{length:,}" for length in result["shape"])
     lines = [
-        f"### {result['title']}: {result['dtype']}, {shape}",
+        f"### {result['title']}{': ' if result['what'] else ''}{result['what']}",
         "",
-        f"| loader | version | median | best | / {FASTIDX.name} | rounds |",
+        f"| loader | version | median | best | / {result['contenders'][0]['name']} | rounds |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in sorted(result["contenders"], key=lambda row: row["ratio_to_fastidx"]):
@@ -211,17 +221,41 @@ def suite_markdown(result: dict[str, Any]) -> str:
             f"| {_duration(row['best_s'])} | {row['ratio_to_fastidx']:.2f} "
             f"| {len(row['seconds'])} |"
         )
-    lines.append("")
-    if any(result["others"]):
+    return "\n".join([*lines, "", *_circumstances([result])])
+
+
+def table_markdown(title: str, results: list[dict[str, Any]]) -> str:
+    """Return one table of suites of two contenders each."""
+    lines = [
+        f"### {title}",
+        "",
+        "| call | the original | its median | fastidx's median | ratio | rounds |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for result in results:
+        ours, *theirs = result["contenders"]
+        lines += [
+            f"| {result['title']} | {row['name']} {row['version']} | {_duration(row['median_s'])} "
+            f"| {_duration(ours['median_s'])} | {row['ratio_to_fastidx']:.2f} "
+            f"| {len(row['seconds'])} |"
+            for row in theirs
+        ]
+    return "\n".join([*lines, "", *_circumstances(results)])
+
+
+def _circumstances(results: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    others = [share for result in results for share in result["others"]]
+    if any(others):
         lines.append(
-            f"Other processes took {median(result['others']):.0%} of the CPUs' time meanwhile "
-            f"(median of the rounds; {result['repeated']} disturbed rounds were repeated).\n"
+            f"Other processes took {median(others):.0%} of the CPUs' time meanwhile (median of the "
+            f"rounds; {sum(r['repeated'] for r in results)} disturbed rounds were repeated).\n"
         )
-    if result["missing"]:
-        lines.append(f"Not measured: {_grouped(result['missing'])}.\n")
-    if "command" in result:
-        lines.append(f"`{result['command']}`\n")
-    return "\n".join(lines)
+    missing = list(dict.fromkeys(text for result in results for text in result["missing"]))
+    if missing:
+        lines.append(f"Not measured: {_grouped(missing)}.\n")
+    commands = dict.fromkeys(result["command"] for result in results if "command" in result)
+    return lines + [f"`{command}`\n" for command in commands]
 
 
 def _grouped(missing: list[str]) -> str:
@@ -352,7 +386,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> dict[str, Any]:
             args.rounds, _LEAST_ROUNDS, _BUDGET_S, _SAMPLE_S, _PROCESS_ROUNDS, args.patience
         )
         n, big_n = N, BIG_N
-    chosen = args.suites or _names()
+    chosen = set(args.suites or _names())
     command = shlex.join(["python", "-m", "benchmarks.compare", *argv])
     with tempfile.TemporaryDirectory(prefix="fastidx-benchmarks-") as folder:
         files = prepare(Path(folder), n=n, big_n=big_n)
@@ -361,7 +395,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> dict[str, Any]:
             "suites": [
                 measure(suite, files, plan) | {"command": command}
                 for suite in SUITES
-                if suite.name in chosen
+                if chosen & {suite.name, _family(suite)}
             ],
             "processes": processes_json(files, plan) if _PROCESS in chosen else None,
         }
@@ -388,7 +422,12 @@ def _json(report: dict[str, Any]) -> str:
 
 
 def _names() -> list[str]:
-    return [*(suite.name for suite in SUITES), _PROCESS]
+    return [*dict.fromkeys(_family(suite) for suite in SUITES), _PROCESS]
+
+
+def _family(suite: Suite) -> str:
+    """Return what names a suite, or all those whose lines are in one table."""
+    return suite.name.partition("/")[0]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -415,7 +454,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _suite_name(text: str) -> str:
-    if text not in _names():
+    if text not in {*_names(), *(suite.name for suite in SUITES)}:
         raise argparse.ArgumentTypeError(f"no suite is named {text!r}")
     return text
 

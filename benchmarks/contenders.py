@@ -69,7 +69,7 @@ class Contender:
     """
 
     name: str
-    load: Callable[[Source], Array]
+    load: Callable[[Any], Any]
     version: Callable[[], str]
     threads: int = 1
     convert: Callable[[Array], Array] = _same
@@ -216,7 +216,8 @@ def npy_twin(path: Path) -> Path:
     return path.with_suffix(".npy")
 
 
-def _python_version() -> str:
+def python_version() -> str:
+    """Return what is measured where the standard library is."""
     import platform
 
     return f"Python {platform.python_version()}"
@@ -229,7 +230,9 @@ def _numpy_version() -> str:
 # --- packages -----------------------------------------------------------------------------------
 
 
-def _package(module: str, distribution: str) -> Callable[[], str]:
+def package(module: str, distribution: str) -> Callable[[], str]:
+    """Return what returns a package's version, having imported it."""
+
     def version() -> str:
         importlib.import_module(module)
         return importlib.metadata.version(distribution)
@@ -281,7 +284,7 @@ def _rapidgzip(threads: int) -> Contender:
                 raise ValueError(f"{source}: its size is not what its header says")
         return values
 
-    version = _package("rapidgzip", "rapidgzip")
+    version = package("rapidgzip", "rapidgzip")
     return Contender(f"rapidgzip, {_threads(threads)}", load, version, threads)
 
 
@@ -355,22 +358,22 @@ FASTIDX_2 = FASTIDX_PARALLEL[0]
 FASTIDX_FLOAT32 = tuple(_fastidx_float32(threads) for threads in (1, 2))
 FASTIDX_FLOAT64 = tuple(_fastidx_float64(threads) for threads in (1, 2))
 FASTIDX_INFLATE = Contender("fastidx, inflate alone", _fastidx_inflate, _fastidx_version)
-STRUCT = Contender("gzip + struct (reference)", reference.load, _python_version)
-GZIP = Contender("gzip + frombuffer", _gzip, _python_version)
+STRUCT = Contender("gzip + struct (reference)", reference.load, python_version)
+GZIP = Contender("gzip + frombuffer", _gzip, python_version)
 GZIP_FLOAT32 = Contender(
-    "gzip + frombuffer, astype, division", _gzip_float32, _python_version, convert=_to_float32
+    "gzip + frombuffer, astype, division", _gzip_float32, python_version, convert=_to_float32
 )
 GZIP_FLOAT64 = Contender(
-    "gzip + frombuffer, division", _gzip_float64, _python_version, convert=_to_float64
+    "gzip + frombuffer, division", _gzip_float64, python_version, convert=_to_float64
 )
 PLAIN = Contender("read + frombuffer", _plain, _numpy_version)
 FROMFILE = Contender("numpy.fromfile", _fromfile, _numpy_version)
 NPY = Contender("numpy.load of a .npy file (the floor)", _npy, _numpy_version)
-IDX2NUMPY = Contender("gzip + idx2numpy", _idx2numpy, _package("idx2numpy", "idx2numpy"))
-DEFLATE = Contender("deflate", _deflate, _package("deflate", "deflate"))
-ISAL = Contender("isal", _isal, _package("isal.isal_zlib", "isal"))
-ZLIB_NG = Contender("zlib-ng", _zlib_ng, _package("zlib_ng.zlib_ng", "zlib-ng"))
-CRAMJAM = Contender("cramjam", _cramjam, _package("cramjam", "cramjam"))
+IDX2NUMPY = Contender("gzip + idx2numpy", _idx2numpy, package("idx2numpy", "idx2numpy"))
+DEFLATE = Contender("deflate", _deflate, package("deflate", "deflate"))
+ISAL = Contender("isal", _isal, package("isal.isal_zlib", "isal"))
+ZLIB_NG = Contender("zlib-ng", _zlib_ng, package("zlib_ng.zlib_ng", "zlib-ng"))
+CRAMJAM = Contender("cramjam", _cramjam, package("cramjam", "cramjam"))
 LIBDEFLATE = Contender("libdeflate (C library)", _libdeflate_native, _libdeflate_version)
 LIBDEFLATE_INFLATE = Contender(
     "libdeflate (C library), inflate alone", _libdeflate_view, _libdeflate_version

@@ -1,25 +1,43 @@
-"""What is measured: the files, and who loads which."""
+"""What is measured: the files, and who loads which or what part of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from fastidx import reference
+
+from . import compat, parts
 from . import contenders as c
-from .contenders import Array, Contender, Source
+from .contenders import Array, Contender
 from .files import Files
 
 
 @dataclass(frozen=True)
 class Suite:
-    """One file and the contenders for it, fastidx first."""
+    """One source and the contenders for it, fastidx first.
+
+    Parameters
+    ----------
+    name, title : str
+    source : callable
+        From the files to what the contenders load from; closed afterwards, if it can be.
+    contenders : tuple of Contender
+    expected : callable
+        From the source to what each contender must return, before its ``convert``.
+    table : str, optional
+        Of a suite of two contenders: the table in which it is one line among others.
+    """
 
     name: str
     title: str
-    source: Callable[[Files], Source]
+    source: Callable[[Files], Any]
     contenders: tuple[Contender, ...]
+    expected: Callable[[Any], Any] = reference.load_frombuffer
+    table: str | None = None
 
 
 SUITES = (
@@ -89,15 +107,65 @@ SUITES = (
         lambda files: files.plain,
         (c.FASTIDX, c.FROMFILE, c.PLAIN, c.NPY),
     ),
+    Suite(
+        "items",
+        f"{parts.NUMBER_OF_ITEMS} random items of the training images, checkpoints 1 MiB apart",
+        lambda files: parts.Indexed(files.images, files.folder),
+        parts.ITEMS,
+        parts.expected_items,
+    ),
+    Suite(
+        "items-big",
+        f"{parts.NUMBER_OF_ITEMS} random items of about 1 GB, checkpoints 1 MiB apart",
+        lambda files: parts.Indexed(files.big, files.folder),
+        parts.ITEMS,
+        parts.expected_items,
+    ),
+    Suite(
+        "batches",
+        f"Training images, gzip, in batches of {parts.BATCH}, from a path",
+        lambda files: files.images,
+        parts.BATCHES,
+        parts.expected_batches,
+    ),
+    Suite(
+        "first-batch",
+        f"The first {parts.BATCH} images of about 1 GB, from a path",
+        lambda files: files.big,
+        parts.FIRST_BATCH,
+        parts.expected_first_batch,
+    ),
+    Suite(
+        "index",
+        "An index of the training images, checkpoints 1 MiB apart, beside a load",
+        lambda files: files.images,
+        parts.INDEX,
+        parts.expected_size,
+    ),
+    *(
+        Suite(call.name, call.title, compat.Folder, call.contenders, call.expected, compat.TABLE)
+        for call in compat.CALLS
+    ),
 )
 
 
-def verify(contender: Contender, result: Array, reference: Array) -> None:
-    """Raise unless a contender's array holds the reference's values, converted, in its shape.
+def verify(contender: Contender, result: Any, expected: Any) -> None:
+    """Raise unless a contender's result holds the values expected, converted, in their shape.
 
     A peer may return a view in the file's byte order, or a read-only array: that is its gain.
     """
-    expected = contender.convert(reference)
+    if isinstance(expected, tuple):
+        for one, other in zip(result, expected, strict=True):
+            verify(contender, one, other)
+        return
+    if isinstance(expected, list):
+        if result != expected:
+            raise AssertionError(f"{contender.name}: found another list than expected")
+        return
+    _verify_array(contender, np.asarray(result), contender.convert(np.asarray(expected)))
+
+
+def _verify_array(contender: Contender, result: Array, expected: Array) -> None:
     same = result.shape == expected.shape and np.array_equal(result, expected)
     if not same or (contender.own and result.dtype != expected.dtype):
         raise AssertionError(

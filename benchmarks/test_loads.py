@@ -1,4 +1,4 @@
-"""Each contender on each file, one group a file; every result is verified before it is timed.
+"""Each contender of each suite, one group a suite; every result is verified before it is timed.
 
 The files are in the page cache, and each call's output lies in fresh pages. Contenders run one
 after the other here, so a machine that slows down meanwhile distorts the comparison: compare.py
@@ -7,11 +7,10 @@ alternates them and makes the table.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
-
-from fastidx import reference
 
 from .contenders import Contender, MissingError
 from .files import BIG_N, SMOKE_BIG_N, SMOKE_N, Files, N, prepare
@@ -39,9 +38,10 @@ def test_load(suite: Suite, contender: Contender, files: Files, benchmark: Any) 
     except MissingError as missing:
         pytest.skip(str(missing))
     source = suite.source(files)
-    expected = reference.load_frombuffer(source)
-    verify(contender, contender.load(source), expected)
-    benchmark.group = suite.title
-    benchmark.name = contender.name
-    benchmark.extra_info |= {"version": version, "data": files.origin, "nbytes": expected.nbytes}
-    verify(contender, benchmark(contender.load, source), expected)
+    with contextlib.closing(source) if hasattr(source, "close") else contextlib.nullcontext():
+        expected = suite.expected(source)
+        verify(contender, contender.load(source), expected)
+        benchmark.group = suite.title
+        benchmark.name = contender.name
+        benchmark.extra_info |= {"version": version, "data": files.origin}
+        verify(contender, benchmark(contender.load, source), expected)

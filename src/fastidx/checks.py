@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 from typing import Protocol
-
-import numpy as np
 
 from .errors import IdxError, TrailingDataError, TruncatedError
 from .header import IdxHeader, header_length, parse_header
@@ -23,8 +19,8 @@ _PREFIX_NBYTES = 512
 
 def take_bytes(decoder: Decoder, nbytes: int) -> bytes:
     """Read so many bytes, or as many as there are."""
-    data = np.empty(nbytes, np.uint8)
-    return data[: decoder.read_into(data)].tobytes()
+    data = bytearray(nbytes)
+    return bytes(data[: decoder.read_into(data)])
 
 
 def read_header(
@@ -32,10 +28,9 @@ def read_header(
 ) -> IdxHeader:
     """Read the header, with which any IDX file begins, or say what the file is instead."""
     prefix = take_bytes(decoder, 4)
-    length = None
-    with contextlib.suppress(IdxError):
+    try:
         length = header_length(prefix, source=source.name)
-    if length is None:
+    except IdxError:
         # With more of the content in view the message can say what it is instead.
         prefix += take_bytes(decoder, _PREFIX_NBYTES - 4)
         _check_not_cut(decoder, source.name, prefix, 4, compression)
@@ -43,7 +38,7 @@ def read_header(
     prefix += take_bytes(decoder, length - len(prefix))
     _check_not_cut(decoder, source.name, prefix, length, compression)
     header = parse_header(prefix, source=source.name)
-    return dataclasses.replace(header, compression=compression, compressed_nbytes=source.nbytes)
+    return IdxHeader(header.type_code, header.shape, compression, source.nbytes)
 
 
 def _check_not_cut(

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from ._kernel import Expansion, GzipDecoder, convert
-from .destination import Bytes1D
 from .errors import IdxError, SourceChangedError, TruncatedError
 from .threads import run_all
 
@@ -153,10 +152,11 @@ class FileSource:
         self._stat = _stat(file) if owned else None
         self._begin: int | None
         self.nbytes: int | None
-        self._begin, self.nbytes = _extent(file)
+        # A file that has just been opened is at its beginning; others are asked.
+        self._begin, self.nbytes = _extent(file) if self._stat is None else (0, self._stat[0])
         # One byte more than a small file, so that the first read already shows its end.
         size = _CHUNK_NBYTES if self.nbytes is None else min(_CHUNK_NBYTES, self.nbytes + 1)
-        self._buffer = memoryview(bytearray(size))
+        self._buffer = np.empty(size, np.uint8).data
         self._start = self._stop = 0
 
     def _read_once(self, out: memoryview) -> int:
@@ -440,7 +440,7 @@ def _open_outermost(
     source: Source, storage_options: Mapping[str, Any] | None, read_ahead: bool
 ) -> BytesSource | FileSource:
     """Open a source for what it is at first sight: as a zip archive it is not entered."""
-    if isinstance(source, str) and re.match(_URL, source):
+    if isinstance(source, str) and "://" in source and re.match(_URL, source):
         from .remote import open_url
 
         file = open_url(source, storage_options or {}, read_ahead=read_ahead)
@@ -536,14 +536,16 @@ class PlainDecoder:
 
     def read_into(
         self,
-        out: Bytes1D,
+        out: Any,
         item_nbytes: int = 1,
         start: int = 0,
         expansion: Expansion | None = None,
     ) -> int:
         """Fill ``out`` with items; see `fastidx._kernel.GzipDecoder.read_into`."""
         if item_nbytes == 1 and expansion is None:
-            view = out.data[start:]
+            view = memoryview(out)[start:]
+            if not self._part:
+                return self._source.read_into(view)
             left = min(len(self._part), len(view))
             view[:left], self._part = self._part[:left], self._part[left:]
             return left + self._source.read_into(view[left:])

@@ -27,13 +27,15 @@ array([ 10,  11, 255], dtype=uint8)
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from fastidx import IdxError, IdxHeader, TruncatedError, info, load, save
+from fastidx import IdxError, IdxHeader, TruncatedError, load, save
+from fastidx.header import parse_header
 
 from ._common import GZIP_ERRORS, ErrorTypes, errors_also, name_of, unwrapped
 
@@ -55,9 +57,6 @@ __all__ = [
 class FormatError(IdxError):
     """Data that is not an IDX file, or an array that is not to be written as one."""
 
-
-# Type codes of elements of more than one byte.
-_WIDE = (0x0B, 0x0C, 0x0D, 0x0E)
 
 _ERRORS: ErrorTypes = {IdxError: (FormatError,), **GZIP_ERRORS}
 
@@ -168,13 +167,12 @@ def convert_to_string(ndarr: ArrayLike) -> bytes:
 
 
 def _read(file: Any) -> np.ndarray[Any, Any]:
-    """Load an open file with elements in the order of its bytes, which is cheaper than to turn."""
-    header = _wide_header(file)
+    """Load an open file, with elements in the order of its bytes, which is cheaper than to turn."""
+    header = _plain_header(file)
     if header is None:
         array = load(file)
         return array.astype(array.dtype.newbyteorder(">"), copy=False)
     array = np.empty(header.shape, header.file_dtype)
-    file.seek(header.header_nbytes, os.SEEK_CUR)
     rest = array.reshape(-1).view(np.uint8).data
     while rest:
         count = file.readinto(rest)
@@ -184,16 +182,21 @@ def _read(file: Any) -> np.ndarray[Any, Any]:
     return array
 
 
-def _wide_header(file: Any) -> IdxHeader | None:
-    """Return the header if elements are of several bytes, and plain, and all there."""
-    try:
+def _plain_header(file: Any) -> IdxHeader | None:
+    """Pass over the header of a plain file whose data are all there; of others leave all to load().
+
+    What is wrong with a file, load() will say.
+    """
+    position = None
+    with contextlib.suppress(AttributeError, TypeError, IndexError, OSError, IdxError):
         position = file.tell()
-        start = file.read(3)
+        start = file.read(4)
+        if start[:2] == b"\0\0" and hasattr(file, "readinto"):
+            header = parse_header(start + file.read(4 * start[3]), source="")
+            end = file.seek(0, os.SEEK_END)
+            if end == position + header.header_nbytes + header.nbytes:
+                file.seek(position + header.header_nbytes)
+                return header
+    with contextlib.suppress(AttributeError, TypeError, OSError):
         file.seek(position)
-        if start[:2] != b"\0\0" or start[2] not in _WIDE or not hasattr(file, "readinto"):
-            return None
-        header = info(file)
-    except (AttributeError, TypeError, IndexError, OSError, IdxError):
-        return None  # what is wrong, load() will say
-    complete = header.compressed_nbytes == header.header_nbytes + header.nbytes
-    return header if complete else None
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,11 @@ def quarters(character: str) -> set[str]:
 
 def test_every_quarter_is_drawn_where_it_is() -> None:
     for code in range(16):
-        image = np.zeros((1, 14, 28), np.uint8)
+        image = np.zeros((1, 28, 28), np.uint8)
         expected = set()
         for bit, (row, column) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
             if code >> bit & 1:
-                image[0, row, column] = 255
+                image[0, 2 * row : 2 * row + 2, column] = 255
                 expected.add(f"{('UPPER', 'LOWER')[row]} {('LEFT', 'RIGHT')[column]}")
         assert quarters(text_sheet(image, style="blocks").partition("\n")[0] or " ") == expected
 
@@ -113,10 +114,45 @@ def test_n_limits_and_is_limited() -> None:
     assert text_sheet(flat(255, 3), n=0) == ""
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (7, 14), (5, 3), (100, 31)])
-def test_any_size_fills_the_tile(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "lines", "width"),
+    [((1, 1), 7, 14), ((7, 14), 4, 14), ((5, 3), 7, 8), ((100, 31), 7, 4), ((3, 60), 1, 14)],
+)
+def test_any_size_keeps_its_proportions(shape: tuple[int, int], lines: int, width: int) -> None:
+    # A character is twice as high as it is wide.
     image = np.full((1, *shape), 255, np.uint8)
-    assert text_sheet(image, style="blocks").split("\n") == ["█" * 14] * 7
+    margin = " " * ((14 - width) // 2)
+    assert text_sheet(image, style="blocks").split("\n") == [margin + "█" * width] * lines
+
+
+def test_true_colours() -> None:
+    image = flat(0)
+    image[0, :14] = 200
+    lines = text_sheet(image, style="truecolor").split("\n")
+    assert lines[0] == f"\x1b[38;2;200;200;200;48;2;200;200;200m{'▀' * 14}\x1b[0m"
+    assert lines[3] == f"\x1b[38;2;200;200;200;48;2;0;0;0m{'▀' * 14}\x1b[0m"
+
+
+def test_names_stand_for_labels() -> None:
+    lines = text_sheet(flat(0, 2), [1, 0], style="ascii", names=["a name that is long", "b"])
+    assert lines.splitlines()[-1].split() == ["b", "a", "name", "that", "i."]
+
+
+def test_first_column_of_several_is_the_label() -> None:
+    labels = np.array([[7, 1, 2], [8, 3, 4]])
+    assert text_sheet(flat(0, 2), labels, style="ascii").split() == ["7", "8"]
+
+
+def test_choose() -> None:
+    assert plots.choose(10, 4).tolist() == [0, 1, 2, 3]
+    assert plots.choose(3, 10).tolist() == [0, 1, 2]
+    chosen = plots.choose(1000, 50, seed=1)
+    assert len(set(chosen)) == 50 and chosen.min() >= 0 and chosen.max() < 1000
+    assert chosen.tolist() == plots.choose(1000, 50, seed=1).tolist()
+    assert chosen.tolist() != plots.choose(1000, 50, seed=2).tolist()
+    assert plots.choose(0, 5, seed=1).tolist() == []
+    with pytest.raises(ValueError, match="n must be 0 or more, not -1"):
+        plots.choose(10, -1)
 
 
 def test_other_types_are_stretched_from_least_to_greatest() -> None:
@@ -174,6 +210,62 @@ class TestFigure:
         assert titles(5) == titles(5)
         assert titles(5) != titles(6)
         assert titles(None) == [str(label) for label in labels[:20]]
+
+    def test_classes(self) -> None:
+        images, _ = digits(6)
+        names = ["zero", "one", "two", *"3456789"]
+        figure = plots.classes(images, [2, 0, 2, 2, 0, 9], 2, names=names)
+        drawn = [axes.images[0].get_array() if axes.images else None for axes in figure.axes]
+        assert [axes.get_title() for axes in figure.axes[:3]] == ["zero", "two", "9"]
+        expected = [images[1], images[0], images[5], images[4], images[2], None]
+        for found, image in zip(drawn, expected, strict=True):
+            np.testing.assert_array_equal(found, image)
+
+    def test_classes_at_random(self) -> None:
+        images, labels = digits(300)
+
+        def picture(seed: int | None) -> bytes:
+            axes = plots.classes(images, labels, 3, seed).axes
+            return b"".join(
+                np.asarray(one.images[0].get_array()).tobytes() for one in axes if one.images
+            )
+
+        assert picture(1) == picture(1) != picture(2) != picture(None)
+
+    def test_more_classes_than_stand_in_a_row(self) -> None:
+        images = np.zeros((47, 3, 3), np.uint8)
+        figure = plots.classes(images, np.arange(47))
+        titles = [axes.get_title() for axes in figure.axes if axes.images]
+        assert titles == [str(number) for number in range(47)]
+
+    def test_mean_image_of_all(self) -> None:
+        images = np.array([[[0, 10]], [[20, 90]]], np.uint8)
+        (axes,) = [axes for axes in plots.mean_image(images).axes if axes.images]
+        np.testing.assert_array_equal(axes.images[0].get_array(), [[0, 255]])  # of 10 and 50
+
+    def test_mean_image_of_each_class(self) -> None:
+        images = np.array([[[0, 10]], [[20, 90]], [[10, 110]]], np.uint8)
+        figure = plots.mean_image(images, [1, 0, 1], names=["first", "second"])
+        drawn = {
+            axes.get_title(): np.asarray(axes.images[0].get_array()).tolist()
+            for axes in figure.axes
+        }
+        # Means of 20, 90 and of 5, 60, from the least to the greatest.
+        assert drawn == {"first": [[45, 255]], "second": [[0, 165]]}
+
+    @pytest.mark.parametrize(
+        ("draw", "message"),
+        [
+            (lambda: plots.mean_image(np.zeros((0, 2, 2))), "one image or more"),
+            (lambda: plots.mean_image(np.zeros((2, 2))), "shape .count, height, width."),
+            (lambda: plots.classes(flat(0, 2), [1]), "labels must"),
+            (lambda: plots.classes(flat(0, 2), [1, 2], 0), "n must be 1 or more"),
+            (lambda: samples(np.full((1, 2, 2), np.nan)), "finite|NaN|nan"),
+        ],
+    )
+    def test_what_cannot_be_drawn(self, draw: Callable[[], object], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            draw()
 
     def test_no_image(self) -> None:
         assert not any(axes.images for axes in samples(flat(0, 0)).axes)

@@ -1,4 +1,4 @@
-"""The command line: ``fastidx info``, ``bench`` and ``demo``, and the commands of `cli_data`.
+"""The command line: ``fastidx info``, ``bench`` and ``demo``; `cli_data` and `cli_show` have more.
 
 Results go to stdout, complaints to stderr, one line each. Exit codes: 0 for success, 1 when a
 file could not be read or two readers disagree, 2 for a wrong command line, 130 after Ctrl-C, and
@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import IdxError, __version__, info, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
     import numpy as np
 
     from .header import IdxHeader
-    from .plots import Style
 
 __all__ = ["main"]
 
@@ -72,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return _INTERRUPTED
-    except (IdxError, OSError, ImportError, MemoryError) as error:
+    except (OSError, ImportError, MemoryError, ValueError) as error:
+        if not _is_told(error, vars(args).values()):
+            raise
         _complain(_one_line(error))
         return _FAILED
     return status
@@ -117,14 +118,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--png", metavar="FILE", help="draw the digits to this file as well")
     command.set_defaults(run=_demo)
 
-    from . import cli_data  # which imports from here
+    from . import cli_data, cli_show  # which import from here
 
+    cli_show.add_commands(commands)
     cli_data.add_commands(commands)
     return parser
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an integer, not {text!r}") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
     return number
@@ -132,6 +137,17 @@ def _positive(text: str) -> int:
 
 def _complain(message: str) -> None:
     print(f"fastidx: {message}", file=sys.stderr)
+
+
+def _is_told(error: BaseException, arguments: Iterable[object]) -> bool:
+    """Tell whether an error is the user's to hear of, and not a mistake in here.
+
+    A ValueError is, where it is one of ours or there is a URL: what is wrong with one, such as an
+    unknown protocol, the libraries that open it tell in this way.
+    """
+    if isinstance(error, IdxError) or not isinstance(error, ValueError):
+        return True
+    return any(isinstance(text, str) and "://" in text for text in arguments)
 
 
 def _one_line(error: BaseException) -> str:
@@ -151,7 +167,9 @@ def _info(args: argparse.Namespace) -> int:
     for name in args.files:
         try:
             rows.append(_info_row(name, info(name)))
-        except (IdxError, OSError) as error:
+        except (OSError, ValueError) as error:
+            if not _is_told(error, [name]):
+                raise
             failed = True
             _complain(_one_line(error))
     if len(rows) > 1:
@@ -275,10 +293,11 @@ def _duration(seconds: float) -> str:
 def _demo(args: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
-    from . import plots
+    from .cli_show import terminal_sheet, write_png
+    from .plots import require_matplotlib
 
     if args.png is not None:
-        plots.require_matplotlib()  # before the work, not after it
+        require_matplotlib()  # before the work, not after it
     with ExitStack() as stack:
         images_path, labels_path = _demo_files(args.data, stack)
         for path in (images_path, labels_path):
@@ -288,9 +307,9 @@ def _demo(args: argparse.Namespace) -> int:
     print("\n".join(result.lines()))
     _check_demo(images_path, images, labels_path, labels)
     print()
-    print(_terminal_sheet(images, labels))
+    print(terminal_sheet(images, labels))
     if args.png is not None:
-        plots.samples(images, labels).savefig(args.png, format="png", dpi=150)
+        write_png(args.png, images, labels)
         print(f"\nwrote {args.png}")
     return 0 if result.equal else _FAILED
 
@@ -330,32 +349,11 @@ def _check_demo(
     labels_path: Path,
     labels: np.ndarray[Any, Any],
 ) -> None:
+    from .cli_show import check_labels
+
     if images.ndim != 3 or 0 in images.shape:
         raise IdxError(
             f"{images_path}: expected images of the shape (count, height, width), "
             f"found {images.shape}; the demo has nothing to draw"
         )
-    if labels.shape != images.shape[:1]:
-        raise IdxError(
-            f"{labels_path}: expected {len(images):,} labels, as many as there are images, "
-            f"found the shape {labels.shape}; the two files do not belong together"
-        )
-
-
-def _terminal_sheet(images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> str:
-    from shutil import get_terminal_size
-
-    from .plots import text_sheet
-
-    return text_sheet(images, labels, columns=get_terminal_size().columns, style=_style())
-
-
-def _style() -> Style:
-    """Choose what stdout can show: blocks need its encoding, greys a terminal with colours."""
-    try:
-        "▀▚█".encode(getattr(sys.stdout, "encoding", None) or "ascii")
-    except UnicodeEncodeError:
-        return "ascii"
-    # https://no-color.org: any value but the empty one.
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return "grey" if sys.stdout.isatty() and not plain else "blocks"
+    check_labels(labels_path, labels.shape, images_path, images.shape)

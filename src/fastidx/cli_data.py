@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import IdxError, TruncatedError
-from .cli import _FAILED, _complain, _one_line, _positive, _shape
+from .cli import _FAILED, _complain, _is_told, _one_line, _positive, _shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -214,7 +214,9 @@ def _verify(args: argparse.Namespace) -> int:
     for name in args.files:
         try:
             print(_verdict(name), flush=True)
-        except (IdxError, OSError) as error:
+        except (OSError, ValueError) as error:
+            if not _is_told(error, [name]):
+                raise
             failed = True
             _complain(_one_line(error))
     return _FAILED if failed else 0

@@ -466,6 +466,11 @@ class TestIndex:
 
 
 class TestVerify:
+    def test_real_files(self, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["verify", str(data_dir / "t10k-images-idx3-ubyte.gz")]) == 0
+        said = capsys.readouterr().out
+        assert said.endswith("gzip, checksums right, MNIST's t10k-images-idx3-ubyte.gz\n")
+
     def test_good_and_bad(self, images: tuple[Path, Any], tmp_path: Path) -> None:
         good, _ = images
         plain, damaged, page = tmp_path / "x.idx", tmp_path / "damaged.gz", tmp_path / "page.gz"

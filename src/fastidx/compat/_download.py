@@ -7,7 +7,7 @@ from urllib.request import urlretrieve
 
 from fastidx.datasets.copies import Place
 from fastidx.datasets.errors import MissingFileError
-from fastidx.datasets.fetching import _is_offline, obtain, parts_of
+from fastidx.datasets.fetching import is_offline, obtain, parts_of
 from fastidx.datasets.registry import DATASETS, Dataset
 
 from ._common import replacement
@@ -44,7 +44,7 @@ def fetch_published(name: str, folder: Path, mirror: str | None) -> Path | None:
 
 def fetch_unverified(url: str, path: Path) -> Path:
     """Fetch whatever is at an address: all of it or, if the transfer breaks off, nothing."""
-    if _is_offline():
+    if is_offline():
         raise MissingFileError(
             f"{path}: expected a file, found none, and FASTIDX_OFFLINE is set; "
             f"put there what is at {url}"

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from fastidx.header import IdxHeader
+from fastidx.threads import available_threads, run_all
 
 from .copies import Copy, Place, Rejected, describe, find_copy, place_of
 from .download import download, locked, urls_of
 from .errors import MissingFileError, warn
 from .registry import Dataset, File, Part, find
 
-__all__ = ["fetch", "in_parallel", "obtain", "parts_of", "splits_of"]
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
+__all__ = ["fetch", "is_offline", "obtain", "parts_of", "splits_of"]
 
 # What a compression can add at most to data that it cannot compress, generously.
 _OVERHEAD_NBYTES = 1 << 20
@@ -104,7 +101,7 @@ def obtain(
     missing = [part for part in parts if part not in copies]
     if not missing:
         return copies
-    if not allowed or _is_offline():
+    if not allowed or is_offline():
         raise _missing(dataset, missing, place, rejected)
     with locked(place.own):
         # Another process may have fetched them while this one waited.
@@ -120,28 +117,8 @@ def obtain(
     return copies
 
 
-def in_parallel(
-    function: Callable[[_Item], _Result], items: Sequence[_Item], threads: int | None = None
-) -> list[_Result]:
-    """Apply a function to all items, on as many threads as there are cores for; in order."""
-    if threads is None:
-        threads = _available_cores()
-    threads = min(threads, len(items))
-    if threads <= 1:
-        return [function(item) for item in items]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="fastidx") as pool:
-        return list(pool.map(function, items))
-
-
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _is_offline() -> bool:
+def is_offline() -> bool:
+    """Whether the environment forbids to use the network."""
     return os.environ.get("FASTIDX_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")
 
 
@@ -150,7 +127,7 @@ def _search(
 ) -> tuple[dict[Part, Copy], list[Rejected]]:
     """Return the copies that there are, and what was rejected for those that there are not."""
     search = functools.partial(find_copy, place=place, thorough=thorough)
-    found = in_parallel(search, parts)
+    found = run_all(search, parts, min(len(parts), available_threads()))
     copies = {part: copy for part, (copy, _) in zip(parts, found, strict=True) if copy is not None}
     rejected = {item for copy, items in found if copy is None for item in items}
     return copies, sorted(rejected, key=str)
@@ -180,7 +157,7 @@ def _missing(
     dataset: Dataset, parts: Sequence[Part], place: Place, rejected: Sequence[Rejected]
 ) -> MissingFileError:
     """Return the error that says which files to put where."""
-    why = "FASTIDX_OFFLINE is set" if _is_offline() else "download=False"
+    why = "FASTIDX_OFFLINE is set" if is_offline() else "download=False"
     lines = [f"{dataset.title}: files are missing in {place.own}, and {why}; put there:"]
     lines += [
         f"  {file.name} ({file.expected}) from {' or '.join(urls_of(dataset, file))}"

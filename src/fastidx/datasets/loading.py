@@ -15,18 +15,19 @@ import numpy as np
 
 from fastidx import api
 from fastidx.errors import CorruptError, IdxError
+from fastidx.threads import available_threads, check_threads, run_all
 
 from .arraycache import open_array, save_array
 from .conversion import Array, Number, convert
 from .copies import Copy, Place, describe, place_of
 from .errors import DatasetError
-from .fetching import in_parallel, obtain, parts_of, splits_of
+from .fetching import obtain, parts_of, splits_of
 from .registry import Dataset, Part, find
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["load"]
+__all__ = ["load", "read_copy"]
 
 # Damage that a compression other than gzip shows.
 _DAMAGE = (EOFError, lzma.LZMAError, zipfile.BadZipFile, zlib.error, KeyError)
@@ -110,7 +111,7 @@ def load(
         time, as long as the sources have not changed. Arrays are writable all the same, and what
         is written to them does not reach the files.
     threads : int, optional
-        How many files to decode at once; by default as many as there are cores.
+        How many files to decode at once; by default as many as `fastidx.load` uses threads.
 
     Returns
     -------
@@ -189,13 +190,14 @@ def _arrays(
     missing = [part for part in parts if part not in arrays]
     missing.sort(key=lambda part: np.prod(part.shape), reverse=True)
     decode = functools.partial(_decode, dataset)
+    threads = min(len(missing), available_threads() if threads is None else check_threads(threads))
     copies = obtain(dataset, missing, place, allowed=download)
     try:
-        decoded = in_parallel(decode, list(copies.items()), threads)
+        decoded = run_all(decode, list(copies.items()), threads)
     except IdxError:
         # Damage in a copy that had passed: look again, at every byte.
         copies = obtain(dataset, missing, place, allowed=download, thorough=True)
-        decoded = in_parallel(decode, list(copies.items()), threads)
+        decoded = run_all(decode, list(copies.items()), threads)
     for (part, copy), array in zip(copies.items(), decoded, strict=True):
         arrays[part] = array
         if cache:
@@ -209,7 +211,7 @@ def _npy_path(part: Part, place: Place) -> Path:
 
 def _decode(dataset: Dataset, item: tuple[Part, Copy]) -> Array:
     part, copy = item
-    array = _read(copy)
+    array = read_copy(copy)
     if array.shape != part.shape:
         raise DatasetError(
             f"{copy.path}: expected {describe(dataset, part.file)} with {part.name} of shape "
@@ -220,7 +222,7 @@ def _decode(dataset: Dataset, item: tuple[Part, Copy]) -> Array:
     return array
 
 
-def _read(copy: Copy) -> Array:
+def read_copy(copy: Copy) -> Array:
     """Load a file; what ``load`` does not open itself is opened here."""
     try:
         if copy.member is not None:

@@ -14,7 +14,7 @@ from fastidx.compat._common import replacement
 from fastidx.datasets.copies import Copy, Place, place_of
 from fastidx.datasets.download import locked
 from fastidx.datasets.errors import DownloadError, MissingFileError
-from fastidx.datasets.fetching import _is_offline, obtain, parts_of
+from fastidx.datasets.fetching import is_offline, obtain, parts_of
 from fastidx.datasets.registry import Dataset, File, Part, find
 
 __all__ = ["Container"]
@@ -70,7 +70,7 @@ class Container:
         try:
             return obtain(dataset, parts, place, allowed=False)
         except MissingFileError:
-            if _is_offline():
+            if is_offline():
                 raise
         with locked(place.own):
             for part in parts:

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastidx import info, load, save
 from fastidx.compat._common import Rows, as_rows, replacement
-from fastidx.datasets.fetching import in_parallel
+from fastidx.threads import available_threads, run_all
 
 from .container import Container
 from .files import pandas
@@ -143,7 +143,7 @@ class TabularDataset:
 
     def _values(self) -> Rows:
         paths = list(self._container.fetch(self._splits).values())
-        arrays = in_parallel(load, paths)
+        arrays = run_all(load, paths, min(len(paths), available_threads()))
         # Filled in place: to stack and to concatenate would take the memory three times.
         pixels = math.prod(arrays[0].shape[1:])
         values = np.empty((sum(map(len, arrays[1::2])), pixels + 1), np.uint8)

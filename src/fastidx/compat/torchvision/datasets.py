@@ -16,7 +16,7 @@ from fastidx.compat._common import errors_also
 from fastidx.datasets.copies import Copy, Place, place_of
 from fastidx.datasets.errors import DatasetError
 from fastidx.datasets.fetching import obtain, parts_of
-from fastidx.datasets.loading import _read as read_copy
+from fastidx.datasets.loading import read_copy
 from fastidx.datasets.registry import DATASETS, File, Part
 from fastidx.datasets.registry import Dataset as _Published
 from fastidx.header import header_for

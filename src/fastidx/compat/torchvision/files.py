@@ -11,7 +11,7 @@ import numpy as np
 from fastidx import IdxError, load
 from fastidx.compat._common import ErrorTypes, errors_also, name_of, unwrapped
 from fastidx.datasets.copies import Copy
-from fastidx.datasets.loading import _read as read_copy
+from fastidx.datasets.loading import read_copy
 
 from ._needs import torch
 

@@ -31,6 +31,8 @@ def read_header(
     try:
         length = header_length(prefix, source=source.name)
     except IdxError:
+        length = None
+    if length is None:
         # With more of the content in view the message can say what it is instead.
         prefix += take_bytes(decoder, _PREFIX_NBYTES - 4)
         _check_not_cut(decoder, source.name, prefix, 4, compression)

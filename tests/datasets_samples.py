@@ -112,6 +112,11 @@ class Sample:
             nbytes=None if part.file.nbytes is None else len(data),
             md5=hashlib.md5(data).hexdigest(),
             sha256=None if part.file.sha256 is None else hashlib.sha256(data).hexdigest(),
+            unpacked_sha256=(
+                None
+                if part.file.unpacked_sha256 is None
+                else hashlib.sha256(plain_idx(self._stored(self.arrays[part]))).hexdigest()
+            ),
         )
         return dataclasses.replace(part, file=file, shape=self.arrays[part].shape)
 

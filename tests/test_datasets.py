@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -248,3 +251,18 @@ def test_real_qmnist_labels_are_recognised(data_dir: Path) -> None:
         datasets.load("qmnist", "train", root=data_dir)
     assert "qmnist-train-images-idx3-ubyte.gz" in str(info.value)
     assert "train-labels" not in str(info.value)
+
+
+def test_real_files_are_recognised_unpacked(data_dir: Path, tmp_path: Path) -> None:
+    paths = [*data_dir.glob("*.gz"), *data_dir.glob("*.xz")]
+    assert len(paths) == 6
+    for path in paths:
+        opened = gzip.open(path) if path.suffix == ".gz" else lzma.open(path)
+        with opened as packed, (tmp_path / path.stem).open("wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked)
+        title = "QMNIST" if "nist" in path.name else "MNIST"
+        assert datasets.identify(tmp_path / path.stem) == f"{title}'s {path.stem}"
+    images, labels = datasets.load("mnist", root=tmp_path)
+    assert len(images) == len(labels) == 60000
+    with pytest.raises(datasets.MissingFileError, match="it is MNIST's train-images-idx3-ubyte"):
+        datasets.load("fashion-mnist", root=tmp_path)

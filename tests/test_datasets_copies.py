@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import shutil
 import warnings
@@ -22,6 +23,7 @@ FASHION = Sample("fashion-mnist")
 LETTERS = Sample("emnist-letters")
 NAMES = list(MNIST.files)
 IMAGES, LABELS = NAMES[:2]
+PLAIN_IMAGES = IMAGES.removesuffix(".gz")
 
 
 @pytest.fixture(autouse=True)
@@ -155,6 +157,26 @@ def test_fashion_given_as_mnist(root: Path) -> None:
     message = missing(root)
     assert f"{root / IMAGES}: it is Fashion-MNIST's {IMAGES}" in message
     assert tree(root) == FASHION.files
+
+
+def test_mnist_given_as_fashion_unpacked(root: Path) -> None:
+    put(root, unpacked())
+    message = missing(root, "fashion-mnist")
+    assert f"{root / PLAIN_IMAGES}: it is MNIST's {PLAIN_IMAGES}" in message
+
+
+def test_fashion_given_as_mnist_unpacked(root: Path) -> None:
+    put(root, unpacked(FASHION))
+    digest = hashlib.sha256(unpacked(FASHION)[PLAIN_IMAGES]).hexdigest()
+    assert f"{root / PLAIN_IMAGES}: its SHA-256 is {digest}" in missing(root)
+
+
+def test_unpacked_file_is_hashed_again_when_it_changed(root: Path) -> None:
+    put(root, unpacked())
+    datasets.load("mnist", root=root)
+    labels = root / LABELS.removesuffix(".gz")
+    labels.write_bytes(labels.read_bytes()[:-1] + b"\xff")
+    assert f"{labels}: its SHA-256 is " in missing(root)
 
 
 def test_labels_given_for_images(root: Path) -> None:

@@ -9,27 +9,29 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from fastidx.api import info
 from fastidx.errors import IdxError
 from fastidx.header import IdxHeader, describe_content
 
-from .registry import Dataset, File, Part, known_files
+from .registry import Dataset, File, Part, names_by_hash
 
 __all__ = [
     "Copy",
     "Place",
     "Rejected",
     "data_dir",
-    "describe",
     "find_copy",
     "foreign_content",
     "identify",
     "place_of",
 ]
+
+_Expected = TypeVar("_Expected", File, Part)
 
 # What a file of each suffix is by its content, in the words of describe_content.
 _KINDS = {".gz": "a gzip file", ".xz": "an xz file", ".zip": "a zip archive"}
@@ -131,7 +133,10 @@ def find_copy(
     for path, file in _candidates(part, place):
         if not path.is_file():
             continue
-        found = _check_plain(path, part) if file is None else _check(path, file, thorough)
+        if file is None:
+            found = _check_unpacked(path, part, thorough)
+        else:
+            found = _check(path, file, thorough)
         if found is None:
             return Copy(path, part.member if file is not None else None), rejected
         rejected.append(Rejected(path, found, file, ours=path == place.own / part.file.name))
@@ -149,20 +154,15 @@ def identify(path: str | os.PathLike[str]) -> str | None:
     Returns
     -------
     str or None
-        Such as ``"Fashion-MNIST's train-images-idx3-ubyte.gz"``; None if it is none of them.
+        Such as ``"Fashion-MNIST's train-images-idx3-ubyte.gz"``, or without the suffix if it is
+        what that file holds; None if it is none of them.
     """
-    known = known_files()
+    names = names_by_hash()
     for algorithm in ("sha256", "md5"):
-        match = known.get(_digest(Path(path), algorithm))
-        if match:
-            return describe(*match)
+        name = names.get(_digest(Path(path), algorithm))
+        if name is not None:
+            return name
     return None
-
-
-def describe(dataset: Dataset, file: File) -> str:
-    """Name a file for messages."""
-    title = "EMNIST" if file.is_archive else dataset.title
-    return f"{title}'s {file.name}"
 
 
 def foreign_content(prefix: bytes, file: File) -> str | None:
@@ -200,10 +200,7 @@ def _check(path: Path, file: File, thorough: bool) -> str | None:
         return _describe_wrong(path, file)
     if file.is_archive and not thorough:
         return None
-    seen = (str(path), file, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    if thorough or seen not in _verdicts:
-        _verdicts[seen] = _check_hash(path, file)
-    return _verdicts[seen]
+    return _remembered(_check_hash, path, file, thorough)
 
 
 def _check_hash(path: Path, file: File) -> str | None:
@@ -233,8 +230,8 @@ def _describe_wrong(path: Path, file: File) -> str:
     return f"its MD5 is {_digest(path, 'md5')}"
 
 
-def _check_plain(path: Path, part: Part) -> str | None:
-    """Return what is wrong with an unpacked file, as far as header and size tell."""
+def _check_unpacked(path: Path, part: Part, thorough: bool) -> str | None:
+    """Return what is wrong with an unpacked file, as far as header, size and hash tell."""
     try:
         header = info(path)
     except (IdxError, OSError) as error:
@@ -245,11 +242,40 @@ def _check_plain(path: Path, part: Part) -> str | None:
             f"it holds {header.dtype} {header.shape}, "
             f"where {expected.dtype} {expected.shape} is expected"
         )
-    if header.compression is None:
-        nbytes = expected.header_nbytes + expected.nbytes
-        if header.compressed_nbytes != nbytes:
-            return f"it has {header.compressed_nbytes:,} bytes, where {nbytes:,} are expected"
-    return None
+    if header.compression is not None:
+        return None
+    nbytes = expected.header_nbytes + expected.nbytes
+    if header.compressed_nbytes != nbytes:
+        return f"it has {header.compressed_nbytes:,} bytes, where {nbytes:,} are expected"
+    return _remembered(_check_unpacked_hash, path, part, thorough)
+
+
+def _check_unpacked_hash(path: Path, part: Part) -> str | None:
+    digest = _digest(path, "sha256")
+    if digest == part.file.unpacked_sha256:
+        return None
+    name = names_by_hash().get(digest)
+    if name is not None:
+        return f"it is {name}"
+    return None if part.file.unpacked_sha256 is None else f"its SHA-256 is {digest}"
+
+
+def _remembered(
+    check: Callable[[Path, _Expected], str | None], path: Path, expected: _Expected, anew: bool
+) -> str | None:
+    """Check a file, unless this one has been checked before in the state in which it is."""
+    status = path.stat()
+    seen = (
+        str(path),
+        expected,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+    if anew or seen not in _verdicts:
+        _verdicts[seen] = check(path, expected)
+    return _verdicts[seen]
 
 
 def _digest(path: Path, algorithm: str) -> str:

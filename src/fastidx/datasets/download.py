@@ -17,9 +17,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
-from .copies import describe, foreign_content
+from .copies import foreign_content
 from .errors import DownloadError
-from .registry import Dataset, File, known_files
+from .registry import Dataset, File, describe, names_by_hash
 
 __all__ = ["download", "locked", "urls_of"]
 
@@ -286,10 +286,9 @@ class _Transfer:
         sha256, md5 = (digest.hexdigest() for digest in self._digests)
         if (self._file.sha256 or sha256, self._file.md5 or md5) == (sha256, md5):
             return
-        known = known_files().get(sha256) or known_files().get(md5)
-        found = (
-            f"it is {describe(*known)}" if known else f"{self._nbytes:,} bytes, SHA-256 {sha256}"
-        )
+        names = names_by_hash()
+        name = names.get(sha256) or names.get(md5)
+        found = f"it is {name}" if name else f"{self._nbytes:,} bytes, SHA-256 {sha256}"
         raise _Refused(f"not the file ({self._file.expected}): {found}")
 
     def _restart(self) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from fastidx.header import IdxHeader
 from fastidx.threads import available_threads, run_all
 
-from .copies import Copy, Place, Rejected, describe, find_copy, place_of
+from .copies import Copy, Place, Rejected, find_copy, place_of
 from .download import download, locked, urls_of
 from .errors import MissingFileError, warn
-from .registry import Dataset, File, Part, find
+from .registry import Dataset, File, Part, describe, find
 
 __all__ = ["fetch", "is_offline", "obtain", "parts_of", "splits_of"]
 

@@ -19,10 +19,10 @@ from fastidx.threads import available_threads, check_threads, run_all
 
 from .arraycache import open_array, save_array
 from .conversion import Array, Number, convert
-from .copies import Copy, Place, describe, place_of
+from .copies import Copy, Place, place_of
 from .errors import DatasetError
 from .fetching import obtain, parts_of, splits_of
-from .registry import Dataset, Part, find
+from .registry import Dataset, Part, describe, find
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -140,8 +140,9 @@ def load(
     Every file must have the hash that is known of it, wherever it was found; it is taken when a
     process first uses the file, and again when the file has changed. EMNIST's archive is hashed
     when it is fetched; afterwards the checksums of its members stand for that. Of unpacked files
-    no hash is known: they must have the right type, shape and size, by which those of MNIST,
-    Fashion-MNIST and KMNIST cannot be told apart.
+    only those of MNIST and QMNIST's labels have a known hash; others must have the right type,
+    shape and size, and none that is known. So Fashion-MNIST and KMNIST, unpacked, cannot be told
+    from each other.
 
     Examples
     --------

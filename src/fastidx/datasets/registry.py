@@ -9,7 +9,17 @@ import string
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-__all__ = ["DATASETS", "Dataset", "File", "Part", "Split", "find", "known_files"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "File",
+    "Part",
+    "Split",
+    "describe",
+    "find",
+    "names_by_hash",
+    "without_suffix",
+]
 
 _U8, _I32 = 0x08, 0x0C
 
@@ -25,7 +35,9 @@ class File:
     nbytes : int or None
         Size.
     md5, sha256 : str or None
-        Of its content, in lower case; at least one is known.
+        Of the file, in lower case; at least one is known.
+    unpacked_sha256 : str or None
+        Of what it holds, without the compression.
     aliases : tuple of str
         Other names under which copies of it are found.
     elsewhere : tuple of str
@@ -36,6 +48,7 @@ class File:
     nbytes: int | None
     md5: str | None
     sha256: str | None
+    unpacked_sha256: str | None = None
     aliases: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
 
@@ -81,7 +94,7 @@ class Part:
     @property
     def stem(self) -> str:
         """The name without the suffix of a compression."""
-        return self.name.removesuffix(".gz").removesuffix(".xz")
+        return without_suffix(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,23 +174,34 @@ def find(name: str) -> Dataset:
     raise ValueError(f"name: expected one of {', '.join(DATASETS)}, found {name!r}")
 
 
-def known_files() -> dict[str, tuple[Dataset, File]]:
-    """Return all files by their hashes, MD5 as well as SHA-256."""
-    return {
-        digest: (dataset, part.file)
-        for dataset in DATASETS.values()
-        for split in dataset.splits.values()
-        for part in (split.images, split.labels)
-        for digest in (part.file.md5, part.file.sha256)
-        if digest is not None
-    }
+def describe(dataset: Dataset, file: File) -> str:
+    """Name a file for messages."""
+    title = "EMNIST" if file.is_archive else dataset.title
+    return f"{title}'s {file.name}"
+
+
+def without_suffix(name: str) -> str:
+    """Return the name of what a compressed file holds."""
+    return name.removesuffix(".gz").removesuffix(".xz")
+
+
+def names_by_hash() -> dict[str, str]:
+    """Return how messages name each file, and what it holds, by MD5 as well as SHA-256."""
+    names = {}
+    for dataset in DATASETS.values():
+        for split in dataset.splits.values():
+            for part in (split.images, split.labels):
+                name = describe(dataset, part.file)
+                names[part.file.md5] = names[part.file.sha256] = name
+                names[part.file.unpacked_sha256] = without_suffix(name)
+    return {digest: name for digest, name in names.items() if digest is not None}
 
 
 def _bare(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
-def _four_files(*files: tuple[int, str, str]) -> dict[str, Split]:
+def _four_files(*files: tuple[int, str, str] | tuple[int, str, str, str]) -> dict[str, Split]:
     """Return the splits of a data set that has the form of MNIST, from sizes and hashes."""
     names = (
         "train-images-idx3-ubyte.gz",
@@ -210,21 +234,25 @@ _MNIST = Dataset(
             9912422,
             "f68b3c2dcbeaaa9fbdd348bbdeb94873",
             "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         ),
         (
             28881,
             "d53e105ee54ea40749a09fcbcd1e9432",
             "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         ),
         (
             1648877,
             "9fb629c4189551a2d022fa330f9573f3",
             "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         ),
         (
             4542,
             "ec29112dd5afa0611ce80d1b7f02629c",
             "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
     ),
     classes=_DIGITS,
@@ -322,6 +350,7 @@ def _qmnist() -> Dataset:
                 463024,
                 "0058f8dd561b90ffdd0f734c6a30e5e4",
                 "2c05dc77f6b916b38e455e97ab129a42a444f3dbef09b278a366f82904e0dd9f",
+                "bb1b6e1ec7b04fd5696f1ed50b5f58f8ef195118edd5c93c81783df9740b8ac5",
             ),
             (60000, 8),
             _I32,
@@ -356,6 +385,7 @@ def _qmnist() -> Dataset:
                 958144,
                 "5ed0e788978e45d4a8bd4b7caec3d79d",
                 "db042968723ec2b7aed5f1beac25d2b6e983b9286d4f4bf725f1086e5ae55c4f",
+                "4aea10456d9cf8fcc7bcd377f8ccbc5b0c02ffe0354a7137204794d6b620aa38",
             ),
             (402953, 8),
             _I32,

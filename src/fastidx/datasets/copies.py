@@ -48,6 +48,11 @@ class Copy:
     path: Path
     member: str | None = None
 
+    @property
+    def source(self) -> str | Path:
+        """What `fastidx.load` is to be given; members are read where they are."""
+        return self.path if self.member is None else f"zip://{self.member}::{self.path}"
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:

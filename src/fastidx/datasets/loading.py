@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import lzma
 import os
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -14,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from fastidx import api
-from fastidx.errors import CorruptError, IdxError
+from fastidx.errors import IdxError
 from fastidx.threads import available_threads, check_threads, run_all
 
 from .arraycache import open_array, save_array
@@ -27,10 +24,7 @@ from .registry import Dataset, Part, describe, find
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["load", "read_copy"]
-
-# Damage that a compression other than gzip shows.
-_DAMAGE = (EOFError, lzma.LZMAError, zipfile.BadZipFile, zlib.error, KeyError)
+__all__ = ["load"]
 
 # Images are turned in blocks that stay in the cache.
 _BLOCK_NITEMS = 256
@@ -212,7 +206,7 @@ def _npy_path(part: Part, place: Place) -> Path:
 
 def _decode(dataset: Dataset, item: tuple[Part, Copy]) -> Array:
     part, copy = item
-    array = read_copy(copy)
+    array = api.load(copy.source)
     if array.shape != part.shape:
         raise DatasetError(
             f"{copy.path}: expected {describe(dataset, part.file)} with {part.name} of shape "
@@ -221,35 +215,6 @@ def _decode(dataset: Dataset, item: tuple[Part, Copy]) -> Array:
     if dataset.transposed and array.ndim == 3:
         _transpose_images(array)
     return array
-
-
-def read_copy(copy: Copy) -> Array:
-    """Load a file; what ``load`` does not open itself is opened here."""
-    try:
-        if copy.member is not None:
-            with zipfile.ZipFile(copy.path) as archive:
-                return api.load(archive.read(copy.member))
-        if copy.path.suffix == ".xz":
-            with lzma.open(copy.path) as file:
-                return api.load(_Forward(file))
-        return api.load(copy.path)
-    except _DAMAGE as error:
-        if isinstance(error, IdxError):
-            raise
-        member = f" (member {copy.member})" if copy.member else ""
-        raise CorruptError(
-            f"{copy.path}{member}: expected valid compressed data, found damage ({error}); "
-            "fetch it again"
-        ) from error
-
-
-class _Forward:
-    """A file that cannot seek: to go to its end, for the size, a decompressor would run through."""
-
-    def __init__(self, file: Any) -> None:
-        self.read = file.read
-        self.readinto = file.readinto
-        self.name = getattr(file, "name", None)
 
 
 def _transpose_images(images: Array) -> None:

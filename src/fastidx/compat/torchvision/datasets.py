@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fastidx import load
 from fastidx.compat._common import errors_also
 from fastidx.datasets.copies import Copy, Place, place_of
 from fastidx.datasets.errors import DatasetError
 from fastidx.datasets.fetching import obtain, parts_of
-from fastidx.datasets.loading import read_copy
 from fastidx.datasets.registry import DATASETS, File, Part
 from fastidx.datasets.registry import Dataset as _Published
 from fastidx.header import header_for
@@ -312,7 +312,7 @@ class MNIST(torch.utils.data.Dataset[tuple[Any, Any]]):
         if copy is None:
             raise _DatasetError(f"{self.raw_folder}: expected {part.name}, found no such file")
         with errors_also(ERRORS):
-            array = read_copy(copy)
+            array = load(copy.source)
         code = header_for(array).type_code
         if (code, array.ndim) != (part.type_code, len(part.shape)):
             raise _DatasetError(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastidx import IdxError, load
 from fastidx.compat._common import ErrorTypes, errors_also, name_of, unwrapped
-from fastidx.datasets.copies import Copy
-from fastidx.datasets.loading import read_copy
 
 from ._needs import torch
 
@@ -42,7 +39,7 @@ def read_sn3_pascalvincent_tensor(
         With the file's type and shape.
     """
     with errors_also(ERRORS):
-        return torch.from_numpy(_load(path))
+        return torch.from_numpy(load(unwrapped(path)))
 
 
 def read_label_file(path: str | os.PathLike[str] | Source) -> torch.Tensor:
@@ -64,7 +61,7 @@ def read_label_file(path: str | os.PathLike[str] | Source) -> torch.Tensor:
         If the file holds another type than uint8, or not one dimension.
     """
     with errors_also(ERRORS):
-        return torch.from_numpy(_checked(_load(path), 1, path)).long()
+        return torch.from_numpy(_checked(load(unwrapped(path)), 1, path)).long()
 
 
 def read_image_file(path: str | os.PathLike[str] | Source) -> torch.Tensor:
@@ -86,13 +83,7 @@ def read_image_file(path: str | os.PathLike[str] | Source) -> torch.Tensor:
         If the file holds another type than uint8, or not three dimensions.
     """
     with errors_also(ERRORS):
-        return torch.from_numpy(_checked(_load(path), 3, path))
-
-
-def _load(source: Any) -> np.ndarray[Any, Any]:
-    if isinstance(source, (str, os.PathLike)):
-        return read_copy(Copy(Path(source)))
-    return load(unwrapped(source))
+        return torch.from_numpy(_checked(load(unwrapped(path)), 3, path))
 
 
 class _WrongType(IdxError, TypeError):

@@ -35,8 +35,10 @@ __all__ = ["info", "load"]
 
 _Out = TypeVar("_Out")
 
-# Files smaller than this cost more in threads than they save, by compression.
-_MIN_PARALLEL_NBYTES = {"gzip": 1 << 20, None: 4 << 20}
+# Files smaller than this cost more in threads than they save, by compression. Plain ones are read
+# as fast as memory is written; what threads save is the making of new pages, and up to 32 MiB the
+# C library keeps used ones.
+_MIN_PARALLEL_NBYTES = {"gzip": 1 << 20, None: 32 << 20}
 
 # Where the size of the source is unknown, memory grows with what has really come, from here.
 _FIRST_GROWTH_NBYTES = 16 << 20
@@ -115,7 +117,7 @@ def load(
     threads : int, optional
         How many threads decode a gzipped file whose size is known, or read a plain file at a path.
         By default as many as ``FASTIDX_THREADS`` says or the process may use CPUs, and one for
-        files under 1 MiB, plain ones under 4 MiB. The result, and what is raised, does not depend
+        files under 1 MiB, plain ones under 32 MiB. The result, and what is raised, does not depend
         on it.
     index : path, GzipIndex or "auto", optional
         As for `fastidx.open`: where several threads can start in a gzip file, so that none has to

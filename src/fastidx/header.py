@@ -273,6 +273,8 @@ def describe_content(prefix: _Bytes) -> str | None:
 
 
 def _check_size(header: IdxHeader, source: str) -> None:
+    if 0 < header.nbytes <= sys.maxsize:
+        return
     # Zero-length dimensions are passed over because numpy passes over them in the same check.
     extent = math.prod(dim for dim in header.shape if dim) * header.file_dtype.itemsize
     if extent > sys.maxsize:

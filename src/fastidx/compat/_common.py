@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -30,8 +31,7 @@ _classes: dict[tuple[_Types, type[IdxError]], type[IdxError]] = {}
 GZIP_ERRORS: ErrorTypes = {CorruptError: (gzip.BadGzipFile, zlib.error)}
 
 
-@contextlib.contextmanager
-def errors_also(types: ErrorTypes) -> Iterator[None]:
+class errors_also:  # noqa: N801 - used as the context managers of contextlib are
     """Let errors of fastidx be of the types, too, that callers of the original package expect.
 
     Parameters
@@ -50,14 +50,22 @@ def errors_also(types: ErrorTypes) -> Iterator[None]:
     ...     print(type(error).__name__, isinstance(error, TruncatedError))
     TruncatedError True
     """
-    try:
-        yield
-    except IdxError as error:
-        kinds = {kind: None for own in types if isinstance(error, own) for kind in types[own]}
-        missing = tuple(kind for kind in kinds if not isinstance(error, kind))
-        if not missing:
-            raise
-        raise _rebuild(missing, type(error), *error.args) from None
+
+    __slots__ = ("_types",)
+
+    def __init__(self, types: ErrorTypes) -> None:
+        self._types = types
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, IdxError):
+            belonging = (kinds for own, kinds in self._types.items() if isinstance(error, own))
+            wanted = dict.fromkeys(itertools.chain.from_iterable(belonging))
+            missing = tuple(kind for kind in wanted if not isinstance(error, kind))
+            if missing:
+                raise _rebuild(missing, type(error), *error.args) from None
 
 
 def _rebuild(others: _Types, own: type[IdxError], *args: object) -> IdxError:

@@ -58,6 +58,9 @@ class FormatError(IdxError):
     """Data that is not an IDX file, or an array that is not to be written as one."""
 
 
+# Of three dimensions; for a small file each read counts.
+_USUAL_HEADER_NBYTES = 16
+
 _ERRORS: ErrorTypes = {IdxError: (FormatError,), **GZIP_ERRORS}
 
 
@@ -81,15 +84,15 @@ def convert_from_file(file: str | os.PathLike[str] | BinaryReader) -> np.ndarray
     OSError
         If it cannot be read.
     """
-    if not isinstance(file, (str, os.PathLike)) and not hasattr(file, "read"):
+    if isinstance(file, (str, os.PathLike)):
+        with errors_also(_ERRORS), io.FileIO(os.fspath(file)) as opened:
+            return _read(opened)
+    if not hasattr(file, "read"):
         raise TypeError(
             f"file: expected a file name or a binary file object, found {type(file).__name__}"
         )
     with errors_also(_ERRORS):
-        if hasattr(file, "read"):
-            return _read(unwrapped(file))
-        with io.FileIO(os.fspath(file)) as opened:
-            return _read(opened)
+        return _read(unwrapped(file))
 
 
 def convert_from_string(idx_string: Buffer) -> np.ndarray[Any, Any]:
@@ -190,9 +193,10 @@ def _plain_header(file: Any) -> IdxHeader | None:
     position = None
     with contextlib.suppress(AttributeError, TypeError, IndexError, OSError, IdxError):
         position = file.tell()
-        start = file.read(4)
+        start = file.read(_USUAL_HEADER_NBYTES)
         if start[:2] == b"\0\0" and hasattr(file, "readinto"):
-            header = parse_header(start + file.read(4 * start[3]), source="")
+            rest = 4 + 4 * start[3] - _USUAL_HEADER_NBYTES
+            header = parse_header(start + file.read(rest) if rest > 0 else start, source="")
             end = file.seek(0, os.SEEK_END)
             if end == position + header.header_nbytes + header.nbytes:
                 file.seek(position + header.header_nbytes)

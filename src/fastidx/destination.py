@@ -16,6 +16,11 @@ Bytes1D: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint8]]
 # A cache line, the widest vector unit, and what lets other libraries share the array's memory.
 _ALIGNMENT = 64
 
+# Left free in front. The data of a file begin a few bytes into a page, and so does a large block;
+# to copy between two addresses that are nearly equal in their lowest twelve bits is slow, because
+# a CPU takes loads for loads of what it is about to store.
+_HEAD_NBYTES = 512
+
 # Bytes of the stream that numpy converts at a time where the kernel does not: they stay in the
 # cache.
 _SLICE_NBYTES = 256 * 1024
@@ -119,8 +124,9 @@ class Destination:
 
 
 def _allocate(nbytes: int) -> Bytes1D:
-    block = np.empty(nbytes + _ALIGNMENT, np.uint8)
-    start = -int(block.__array_interface__["data"][0]) % _ALIGNMENT
+    block = np.empty(_HEAD_NBYTES + nbytes + _ALIGNMENT, np.uint8)
+    address = int(block.__array_interface__["data"][0])
+    start = _HEAD_NBYTES + -address % _ALIGNMENT
     return block[start : start + nbytes]
 
 

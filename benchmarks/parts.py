@@ -1,4 +1,4 @@
-"""Parts of files: random items by an index, batches, the first of many, and making the index.
+"""What an index and a reader are for: whole files, random items, batches, and making the index.
 
 Whoever needs an index has the same one, made by fastidx and saved in indexed_gzip's format; whoever
 reads items keeps the file open, since that is what programs do.
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import fastidx
+from fastidx import reference
 
 from .contenders import Array, Contender, package, python_version
 
@@ -84,6 +85,29 @@ def expected_size(path: Path) -> Array:
     return np.array(header.header_nbytes + header.nbytes)
 
 
+def expected_whole(source: Indexed) -> Array:
+    """Return all items."""
+    items: Array = reference.load_frombuffer(source.path)
+    return items
+
+
+# --- the whole, with an index -------------------------------------------------------------------
+
+
+def _whole_of_fastidx(threads: int, *, index: bool) -> Callable[[Indexed], Array]:
+    def load(source: Indexed) -> Array:
+        known = source.index if index else None
+        images: Array = fastidx.load(source.path, threads=threads, index=known)
+        return images
+
+    return load
+
+
+def _whole_of_rapidgzip(source: Indexed) -> Array:
+    with _rapidgzip(source.path, source.index, threads=2) as file:
+        return np.frombuffer(file.read(), np.uint8, offset=_HEADER_NBYTES).reshape(-1, *_SHAPE)
+
+
 # --- random items -------------------------------------------------------------------------------
 
 
@@ -110,8 +134,8 @@ def _indexed_gzip(path: Path, index: Path | None = None) -> Any:
     return module.IndexedGzipFile(os.fspath(path), spacing=_SPACING_NBYTES, **known)
 
 
-def _rapidgzip(path: Path, index: Path | None = None) -> Any:
-    file = importlib.import_module("rapidgzip").open(os.fspath(path), parallelization=1)
+def _rapidgzip(path: Path, index: Path | None = None, threads: int = 1) -> Any:
+    file = importlib.import_module("rapidgzip").open(os.fspath(path), parallelization=threads)
     if index is not None:
         file.import_index(os.fspath(index))
     return file
@@ -191,6 +215,14 @@ def _version() -> str:
 _INDEXED_GZIP = package("indexed_gzip", "indexed_gzip")
 _RAPIDGZIP = package("rapidgzip", "rapidgzip")
 
+WHOLE = (
+    Contender("fastidx.load, 1 thread", _whole_of_fastidx(1, index=False), _version),
+    Contender("fastidx.load, 2 threads", _whole_of_fastidx(2, index=False), _version, 2),
+    Contender(
+        "fastidx.load, with an index, 2 threads", _whole_of_fastidx(2, index=True), _version, 2
+    ),
+    Contender("rapidgzip, with an index, 2 threads", _whole_of_rapidgzip, _RAPIDGZIP, 2),
+)
 ITEMS = (
     Contender("fastidx.open", _items_of_fastidx, _version),
     Contender(

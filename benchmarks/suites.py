@@ -108,6 +108,13 @@ SUITES = (
         (c.FASTIDX, c.FROMFILE, c.PLAIN, c.NPY),
     ),
     Suite(
+        "indexed",
+        "Training images, gzip, with an index, checkpoints 1 MiB apart",
+        lambda files: parts.Indexed(files.images, files.folder),
+        parts.WHOLE,
+        parts.expected_whole,
+    ),
+    Suite(
         "items",
         f"{parts.NUMBER_OF_ITEMS} random items of the training images, checkpoints 1 MiB apart",
         lambda files: parts.Indexed(files.images, files.folder),

@@ -131,7 +131,7 @@ class TestMain:
         code = (
             "import sys, fastidx.cli as cli; cli.main(sys.argv[1:]); "
             "print(*sorted({'matplotlib', 'statistics', 'tempfile', 'fastidx.plots', "
-            "'fastidx.synthetic', 'fastidx.reference'} & set(sys.modules)))"
+            "'fastidx.synthetic', 'fastidx.reference', 'fractions'} & set(sys.modules)))"
         )
         done = subprocess.run([sys.executable, "-c", code, "info", images], capture_output=True)
         assert done.returncode == 0

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 import numbers
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -24,6 +23,8 @@ from .errors import ConversionError
 from .header import IdxHeader
 
 if TYPE_CHECKING:
+    from fractions import Fraction  # to import it takes longer than the rest of this package
+
     import numpy.typing as npt
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -263,7 +264,7 @@ def _is_supported(dtype: np.dtype[Any]) -> bool:
 def _steps(scale: Number | None, offset: Number | None) -> list[_Step]:
     """Return what is to be done to a value, in order."""
     steps: list[_Step] = []
-    if isinstance(scale, Fraction):
+    if isinstance(scale, numbers.Rational) and not isinstance(scale, numbers.Integral):
         if scale.numerator != 1:
             steps.append((np.multiply, _float("scale", scale.numerator)))
         steps.append((np.divide, _float("scale", scale.denominator)))

@@ -39,12 +39,12 @@ Behind the windows, where no other reader looks, comes what GZIDX has no room fo
 from __future__ import annotations
 
 import operator
+import os
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from ._kernel import crc32
@@ -54,7 +54,6 @@ from .sources import BytesSource, FileSource, Source, open_source
 from .writer import _path_of, _replacement, _write_all
 
 if TYPE_CHECKING:
-    import os
     from typing import Any
 
     from typing_extensions import Buffer
@@ -320,7 +319,7 @@ def find_index(
     can_have_one = compression == "gzip" and source.can_restart and source.nbytes is not None
     if isinstance(index, str) and index == "auto":
         path = f"{source.name}{INDEX_SUFFIX}"
-        index = path if can_have_one and Path(path).is_file() else None
+        index = path if can_have_one and os.path.isfile(path) else None
     if index is None:
         return None
     if not can_have_one:

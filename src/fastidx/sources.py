@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-# Read in pieces that stay in the L2 cache until they are decoded.
-_CHUNK_NBYTES = 256 * 1024
+# Read in pieces that stay in the L2 cache until they are decoded, in a buffer so small that the C
+# library has memory for it at hand (below 128 KiB).
+_CHUNK_NBYTES = 96 * 1024
 # Enough for the longest header that numpy can hold, and for messages to recognise other files.
 _PEEK_NBYTES = 4096
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import multiprocessing
 import os
@@ -43,6 +44,15 @@ def no_thread_left() -> Any:
     before = threading.active_count()
     yield
     assert threading.active_count() == before
+
+
+@pytest.fixture
+def no_collector() -> Any:
+    """Objects go when the last reference goes, or stay."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def digits(nbytes: int, seed: int = 0) -> bytes:
@@ -356,3 +366,10 @@ def test_other_processes(method: str) -> None:
     with multiprocessing.get_context(method).Pool(2) as pool:
         found = pool.map(checksum, [content] * 4)
     assert found == [checksum(content)] * 4
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_memory_of_the_threads_goes_with_the_load() -> None:
+    fastidx.load(gzip.compress(idx(digits(400_000))), threads=3)
+    left = [one for one in gc.get_objects() if isinstance(one, (parallel._Chunk, parallel._Part))]
+    assert left == []

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -66,7 +66,6 @@ class _Chunk:
     start: BlockStart | None = None  # of the guess, while there is one
     done: bool = False
     abandoned: bool = False
-    parts: list[_Part] = field(default_factory=list)
     nunresolved: int = 0
 
 
@@ -218,7 +217,8 @@ class ParallelLoad:
         whole = n - head - undelivered
         if len(pending) + n > self._items.nbytes - self._out_pos:
             return False
-        if not self._front.adopt(chunk.guess, undelivered, chunk):
+        parts: list[_Part] = []
+        if not self._front.adopt(chunk.guess, undelivered, parts):
             return False
         if pending:
             # The item that the front has begun and the chunk completes.
@@ -228,17 +228,16 @@ class ParallelLoad:
             whole_item = PlainDecoder(BytesSource(edge.data, "edge"))
             self._out_pos += self._items.read(whole_item, self._out_pos, self._out_pos + item)
         step = _PART_NSYMBOLS - _PART_NSYMBOLS % item
-        parts = [
+        if head:
+            parts.append(_Part(chunk, 0, head, None))
+        parts += [
             _Part(chunk, begin, min(step, head + whole - begin), self._out_pos + begin - head)
             for begin in range(head, head + whole, step)
         ]
-        if head:
-            parts.insert(0, _Part(chunk, 0, head, None))
         if undelivered:
             parts.append(_Part(chunk, n - undelivered, undelivered, None))
         self._out_pos += whole
         with self._changed:
-            chunk.parts = parts
             chunk.nunresolved = len(parts)
             self._unresolved.extend(parts)
             self._nunresolved += len(parts)
@@ -264,7 +263,7 @@ class ParallelLoad:
                     return False
                 crc = nbytes = 0
                 continue
-            for part in piece.parts if isinstance(piece, _Chunk) else [piece]:
+            for part in piece if isinstance(piece, list) else [piece]:
                 crc = crc32_combine(crc, part.crc, part.nbytes)
                 nbytes += part.nbytes
         return True

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 # These the package has imported anyway; all else is imported where it is used.
 from . import IdxError, __version__, info, load
+from .cli_common import FAILED, complain, is_told, one_line, positive, shape_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_FAILED, _INTERRUPTED, _BROKEN_PIPE = 1, 130, 141
+_INTERRUPTED, _BROKEN_PIPE = 130, 141
 _ROUNDS = 5
 _BUDGET_S = 20.0  # a large file gets fewer rounds than asked for rather than minutes
 _LEAST_ROUNDS = 3
@@ -69,13 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except KeyboardInterrupt:
-        _complain("interrupted")
+        complain("interrupted")
         return _INTERRUPTED
     except (OSError, ImportError, MemoryError, ValueError) as error:
-        if not _is_told(error, vars(args).values()):
+        if not is_told(error, vars(args).values()):
             raise
-        _complain(_one_line(error))
-        return _FAILED
+        complain(one_line(error))
+        return FAILED
     return status
 
 
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("file", metavar="FILE", help="an IDX file, gzipped or plain")
     command.add_argument(
         "--rounds",
-        type=_positive,
+        type=positive,
         default=_ROUNDS,
         metavar="N",
         help=f"how often each loads it (default: {_ROUNDS}; fewer when that takes long)",
@@ -118,42 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--png", metavar="FILE", help="draw the digits to this file as well")
     command.set_defaults(run=_demo)
 
-    from . import cli_data, cli_show  # which import from here
+    from . import cli_data, cli_show
 
     cli_show.add_commands(commands)
     cli_data.add_commands(commands)
     return parser
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be an integer, not {text!r}") from None
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
-    return number
-
-
-def _complain(message: str) -> None:
-    print(f"fastidx: {message}", file=sys.stderr)
-
-
-def _is_told(error: BaseException, arguments: Iterable[object]) -> bool:
-    """Tell whether an error is the user's to hear of, and not a mistake in here.
-
-    A ValueError is, where it is one of ours or there is a URL: what is wrong with one, such as an
-    unknown protocol, the libraries that open it tell in this way.
-    """
-    if isinstance(error, IdxError) or not isinstance(error, ValueError):
-        return True
-    return any(isinstance(text, str) and "://" in text for text in arguments)
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 # --- info ---------------------------------------------------------------------------------------
@@ -168,13 +138,13 @@ def _info(args: argparse.Namespace) -> int:
         try:
             rows.append(_info_row(name, info(name)))
         except (OSError, ValueError) as error:
-            if not _is_told(error, [name]):
+            if not is_told(error, [name]):
                 raise
             failed = True
-            _complain(_one_line(error))
+            complain(one_line(error))
     if len(rows) > 1:
         print("\n".join(_aligned(rows, right={4, 6, 7})))
-    return _FAILED if failed else 0
+    return FAILED if failed else 0
 
 
 def _info_row(name: str, header: IdxHeader) -> tuple[str, ...]:
@@ -183,16 +153,12 @@ def _info_row(name: str, header: IdxHeader) -> tuple[str, ...]:
         name,
         f"0x{header.type_code:02X}",
         header.dtype.name,
-        _shape(header.shape),
+        shape_text(header.shape),
         f"{header.nbytes:,}",
         header.compression or "none",
         "-" if stored is None else f"{stored:,}",
         f"{(header.header_nbytes + header.nbytes) / stored:.2f}" if stored else "-",
     )
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape)) or "scalar"
 
 
 def _aligned(rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:
@@ -235,11 +201,11 @@ def _bench(args: argparse.Namespace) -> int:
     print(_describe(args.file, header), flush=True)
     result = _compare(args.file, args.rounds)
     print("\n".join(result.lines()))
-    return 0 if result.equal else _FAILED
+    return 0 if result.equal else FAILED
 
 
 def _describe(name: str | Path, header: IdxHeader) -> str:
-    text = f"{name}: {header.dtype.name}, {_shape(header.shape)}, {header.nbytes:,} bytes"
+    text = f"{name}: {header.dtype.name}, {shape_text(header.shape)}, {header.nbytes:,} bytes"
     if header.compressed_nbytes is not None:
         text += f" from {header.compressed_nbytes:,}"
     return text + (f" ({header.compression})" if header.compression else "")
@@ -311,7 +277,7 @@ def _demo(args: argparse.Namespace) -> int:
     if args.png is not None:
         write_png(args.png, images, labels)
         print(f"\nwrote {args.png}")
-    return 0 if result.equal else _FAILED
+    return 0 if result.equal else FAILED
 
 
 def _demo_files(data: str | None, stack: ExitStack) -> tuple[Path, Path]:

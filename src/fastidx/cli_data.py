@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import IdxError, TruncatedError
-from .cli import _FAILED, _complain, _is_told, _one_line, _positive, _shape
+from .cli_common import FAILED, complain, is_told, one_line, positive, shape_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,7 +91,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--out", metavar="PATH", help="the index (default: FILE.gzidx)")
     command.add_argument(
         "--spacing",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="bytes of data between two such places, of which each takes 32 KiB (default: 1 MiB)",
     )
@@ -215,11 +215,11 @@ def _verify(args: argparse.Namespace) -> int:
         try:
             print(_verdict(name), flush=True)
         except (OSError, ValueError) as error:
-            if not _is_told(error, [name]):
+            if not is_told(error, [name]):
                 raise
             failed = True
-            _complain(_one_line(error))
-    return _FAILED if failed else 0
+            complain(one_line(error))
+    return FAILED if failed else 0
 
 
 def _verdict(name: str) -> str:
@@ -229,7 +229,7 @@ def _verdict(name: str) -> str:
         for _ in _with_bar(values).parts:
             pass
     compression = values.header.compression if values.header else None
-    facts = [values.dtype.name, _shape(values.shape)]
+    facts = [values.dtype.name, shape_text(values.shape)]
     facts.append(f"{compression}, checksums right" if compression else "plain, without a checksum")
     identify = _identifier()
     if identify is not None and Path(name).is_file():

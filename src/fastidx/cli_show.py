@@ -1,7 +1,5 @@
 """The command ``show``, and the drawing on terminals that ``demo`` shares with it."""
 
-# ruff: noqa: T201
-
 from __future__ import annotations
 
 import argparse
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import IdxError
-from .cli import _complain, _positive, _shape
+from .cli_common import complain, positive, shape_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +59,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--split", metavar="NAME", help="of DATASET (default: train)")
     command.add_argument(
         "-n",
-        type=_positive,
+        type=positive,
         default=_COUNT,
         metavar="N",
         help=f"how many images to draw, at most (default: {_COUNT})",
@@ -191,7 +189,7 @@ def _of_dataset(
     if split not in splits:
         command.error(f"argument --split: {name} has {', '.join(splits)}, not {split!r}")
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: _complain(" ".join(str(message).split()))
+        warnings.showwarning = lambda message, *_, **__: complain(" ".join(str(message).split()))
         images, labels = datasets.load(name, split)
     rows = choose(len(images), n, seed)
     title = _title(f"{name}, {split}", images.shape, images.dtype, len(rows))
@@ -199,7 +197,7 @@ def _of_dataset(
 
 
 def _title(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], drawn: int) -> str:
-    return f"{name}: {dtype.name}, {_shape(shape)}; {drawn:,} of {shape[0]:,} images"
+    return f"{name}: {dtype.name}, {shape_text(shape)}; {drawn:,} of {shape[0]:,} images"
 
 
 def _check_images(name: str, shape: tuple[int, ...]) -> None:

@@ -51,14 +51,14 @@ from ._kernel import crc32
 from .errors import IndexFileError, TruncatedError
 from .header import describe_content
 from .sources import BytesSource, FileSource, Source, open_source
-from .writer import _path_of, _replacement, _write_all
+from .targets import path_of, replacement, write_all
 
 if TYPE_CHECKING:
     from typing import Any
 
     from typing_extensions import Buffer
 
-    from .writer import _Writable
+    from .targets import Writable
 
     ReadAt: TypeAlias = Callable[[int, int], Buffer]
 
@@ -187,7 +187,7 @@ class GzipIndex:
             raise ValueError(f"offset: expected 0 or more, found {offset}")
         return bisect_right(self.points, offset, key=operator.attrgetter("offset")) - 1
 
-    def save(self, target: str | os.PathLike[str] | _Writable) -> None:
+    def save(self, target: str | os.PathLike[str] | Writable) -> None:
         """Write the index, for fastidx, indexed_gzip and rapidgzip.
 
         A file at a path is replaced in one step, as by `fastidx.save`. A spacing of less than
@@ -207,12 +207,12 @@ class GzipIndex:
         """
         if fault := _fault(self):
             raise ValueError(f"{self.name}: {fault}")
-        path = _path_of(target)
+        path = path_of(target)
         if path is None:
-            _write_all(cast("_Writable", target), _with_crc(_file_parts(self)))
+            write_all(cast("Writable", target), _with_crc(_file_parts(self)))
         else:
-            with _replacement(path) as file:
-                _write_all(file, _with_crc(_file_parts(self)))
+            with replacement(path) as file:
+                write_all(file, _with_crc(_file_parts(self)))
 
     @classmethod
     def load(cls, source: Source) -> GzipIndex:

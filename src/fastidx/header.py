@@ -30,11 +30,11 @@ _FILE_DTYPES: dict[int, np.dtype[Any]] = {
     0x0D: np.dtype(">f4"),
     0x0E: np.dtype(">f8"),
 }
-_TYPE_CODES = {(dtype.kind, dtype.itemsize): code for code, dtype in _FILE_DTYPES.items()}
-_TYPE_NAMES = [dtype.name for dtype in _FILE_DTYPES.values()]
+TYPE_CODES = {(dtype.kind, dtype.itemsize): code for code, dtype in _FILE_DTYPES.items()}
+TYPE_NAMES = [dtype.name for dtype in _FILE_DTYPES.values()]
 
 # The format's limit is 255, in one byte; numpy 2 holds no more than this.
-_MAX_NDIM = 64
+MAX_NDIM = 64
 _MAX_DIMENSION = 2**32 - 1
 
 # Above this a float64 no longer holds every integer.
@@ -153,7 +153,7 @@ def header_length(prefix: _Bytes, *, source: str) -> int:
         )
     zeros, code, ndim = start[:2], start[2:3], start[3:]
     legal = zeros == b"\0\0"[: len(zeros)]
-    if not legal or (code and code[0] not in _FILE_DTYPES) or (ndim and ndim[0] > _MAX_NDIM):
+    if not legal or (code and code[0] not in _FILE_DTYPES) or (ndim and ndim[0] > MAX_NDIM):
         raise HeaderError(f"{source}: {_not_idx(bytes(prefix[:_PREFIX_NBYTES]))}")
     if not ndim:
         raise TruncatedError(
@@ -231,10 +231,10 @@ def header_for(array: np.ndarray[Any, Any], *, target: str = "IDX file") -> IdxH
     >>> header_for(np.zeros((3, 2), dtype="<f4"))
     IdxHeader(type_code=13, shape=(3, 2), compression=None, compressed_nbytes=None)
     """
-    code = _TYPE_CODES.get((array.dtype.kind, array.dtype.itemsize))
+    code = TYPE_CODES.get((array.dtype.kind, array.dtype.itemsize))
     if code is None:
         raise UnsupportedDTypeError(
-            f"{target}: expected an array of a type that IDX has ({', '.join(_TYPE_NAMES)}), "
+            f"{target}: expected an array of a type that IDX has ({', '.join(TYPE_NAMES)}), "
             f"found {_dtype_name(array.dtype)}; {_conversion_advice(array)}"
         )
     too_long = [dim for dim in array.shape if dim > _MAX_DIMENSION]
@@ -304,7 +304,7 @@ def _not_idx(prefix: bytes) -> str:
             f"this is not an IDX file, or it is damaged: {_FETCH_AGAIN}"
         )
     return (
-        f"expected at most {_MAX_NDIM} dimensions, as numpy holds no more, found {prefix[3]}; "
+        f"expected at most {MAX_NDIM} dimensions, as numpy holds no more, found {prefix[3]}; "
         f"the header is damaged or this is not an IDX file: {_FETCH_AGAIN}"
     )
 
@@ -319,7 +319,7 @@ def _conversion_advice(array: np.ndarray[Any, Any]) -> str:
         if _values_within(array, -_FLOAT64_EXACT, _FLOAT64_EXACT):
             return "convert it with .astype('float64'), which holds all its values exactly"
         return "no type of IDX holds all its values exactly"
-    for name in _TYPE_NAMES:
+    for name in TYPE_NAMES:
         if np.can_cast(dtype, name, "safe"):
             exact = f"holds every {_dtype_name(dtype)} exactly"
             advice = f"convert it with .astype('{name}'), which {exact}"
@@ -453,7 +453,7 @@ def _is_little_endian_header(prefix: bytes) -> bool:
     if len(prefix) < 4:
         return False
     ndim, code = prefix[0], prefix[1]
-    return prefix[2:4] == b"\0\0" and code in _FILE_DTYPES and 1 <= ndim <= _MAX_NDIM
+    return prefix[2:4] == b"\0\0" and code in _FILE_DTYPES and 1 <= ndim <= MAX_NDIM
 
 
 def _excerpt(prefix: bytes) -> str:

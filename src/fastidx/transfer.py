@@ -27,15 +27,17 @@ from .errors import (
     TruncatedError,
     UnsupportedDTypeError,
 )
-from .header import _MAX_NDIM, _TYPE_CODES, _TYPE_NAMES, IdxHeader, header_for
+from .header import MAX_NDIM, TYPE_CODES, TYPE_NAMES, IdxHeader, header_for
 from .sources import BytesSource, FileSource, open_decoder, open_source
-from .writer import _file_parts, _replacement, _save_parts, _slices
+from .targets import replacement
+from .writer import file_parts, save_parts, slices
 
 if TYPE_CHECKING:
     import zipfile
 
     from .reader import IdxReader
-    from .writer import Compression, _Writable
+    from .targets import Writable
+    from .writer import Compression
 
 Parts: TypeAlias = Iterator[np.ndarray[Any, Any]]
 Format: TypeAlias = Literal["idx", "npy", "npz"]
@@ -218,7 +220,7 @@ def _transposed(parts: Parts, dtype: np.dtype[Any], shape: tuple[int, ...]) -> P
         file.flush()
         if math.prod(shape):
             array = np.memmap(file, dtype, "r", shape=shape, order="F")
-            yield from _slices(array, dtype)
+            yield from slices(array, dtype)
 
 
 def _read_npy_header(
@@ -238,9 +240,9 @@ def _read_npy_header(
             f"{source.name}: expected the header of a .npy file, found a damaged one ({error}); "
             "fetch or write it again"
         ) from error
-    if (dtype.kind, dtype.itemsize) not in _TYPE_CODES:
+    if (dtype.kind, dtype.itemsize) not in TYPE_CODES:
         raise UnsupportedDTypeError(
-            f"{source.name}: expected an array of a type that IDX has ({', '.join(_TYPE_NAMES)}), "
+            f"{source.name}: expected an array of a type that IDX has ({', '.join(TYPE_NAMES)}), "
             f"found {dtype}; convert it in numpy first (array.astype)"
         )
     return shape, fortran, dtype
@@ -248,7 +250,7 @@ def _read_npy_header(
 
 def _check_shape(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     extent = math.prod(dim for dim in shape if dim) * dtype.itemsize
-    if len(shape) > _MAX_NDIM or any(dim < 0 for dim in shape) or extent > sys.maxsize:
+    if len(shape) > MAX_NDIM or any(dim < 0 for dim in shape) or extent > sys.maxsize:
         raise ValueError(f"no array has the shape {shape}")
 
 
@@ -373,16 +375,16 @@ def write_values(
     if form == "npz":
         _write_npz(target, values, key or values.key or _DEFAULT_KEY, compression is not None)
     elif form == "npy":
-        _save_parts(target, npy_parts(values), compression=None)
+        save_parts(target, npy_parts(values), compression=None)
     else:
         # The values of this array take no memory: it is one, repeated.
         header = header_for(np.broadcast_to(values.dtype.type(0), values.shape), target=target)
-        _save_parts(target, _file_parts(header, values.parts), compression=compression)
+        save_parts(target, file_parts(header, values.parts), compression=compression)
 
 
-def write_npy(file: _Writable, values: Values) -> None:
+def write_npy(file: Writable, values: Values) -> None:
     """Write a ``.npy`` file to an open file."""
-    _save_parts(file, npy_parts(values), compression=None)
+    save_parts(file, npy_parts(values), compression=None)
 
 
 def npy_parts(values: Values) -> Iterator[bytes]:
@@ -409,7 +411,7 @@ def _write_npz(target: str, values: Values, key: str, compressed: bool) -> None:
     member = zipfile.ZipInfo(f"{key}.npy")  # of 1980, so that equal arrays give equal files
     member.compress_type = method
     with (
-        _replacement(target) as file,
+        replacement(target) as file,
         zipfile.ZipFile(file, "w", method) as archive,
         # Its size is not looked up in advance, hence has to have room for any.
         archive.open(member, "w", force_zip64=True) as out,

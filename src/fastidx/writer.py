@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import operator
 import os
-import stat
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
 from .header import IdxHeader, header_for
+from .targets import path_of, replacement, write_all
 from .threads import available_threads, check_threads, run_all
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    class _Writable(Protocol):
-        def write(self, data: bytes, /) -> object: ...
-
+    from .targets import Writable
 
 Compression: TypeAlias = Literal["infer", "gzip", "bgzf"] | None
 
@@ -36,7 +32,7 @@ _BGZF_TASK_NBYTES = 16 * _BGZF_DATA_NBYTES
 
 
 def save(
-    target: str | os.PathLike[str] | _Writable,
+    target: str | os.PathLike[str] | Writable,
     array: ArrayLike,
     *,
     compression: Compression = "infer",
@@ -100,16 +96,16 @@ def save(
     _check_options(compression, level)
     if threads is not None:
         check_threads(threads)
-    path = _path_of(target)
+    path = path_of(target)
     name = path if path is not None else str(getattr(target, "name", "<file object>"))
     values = np.asarray(array)
     header = header_for(values, target=name)
-    parts = _file_parts(header, _slices(values, header.file_dtype))
-    _save_parts(target, parts, compression=compression, level=level, threads=threads)
+    parts = file_parts(header, slices(values, header.file_dtype))
+    save_parts(target, parts, compression=compression, level=level, threads=threads)
 
 
-def _save_parts(
-    target: str | os.PathLike[str] | _Writable,
+def save_parts(
+    target: str | os.PathLike[str] | Writable,
     parts: Iterable[bytes],
     *,
     compression: Compression = "infer",
@@ -117,7 +113,7 @@ def _save_parts(
     threads: int | None = None,
 ) -> None:
     """Write a file of these bytes, compressed as `save` does it."""
-    path = _path_of(target)
+    path = path_of(target)
     # The name of a file object is not asked: that of a GzipFile ends in .gz, and must not count.
     named_gz = path is not None and path.lower().endswith(".gz")
     if compression == "gzip" or (compression == "infer" and named_gz):
@@ -125,10 +121,10 @@ def _save_parts(
     elif compression == "bgzf":
         parts = _bgzf(parts, level, available_threads() if threads is None else threads)
     if path is None:
-        _write_all(cast("_Writable", target), parts)
+        write_all(cast("Writable", target), parts)
     else:
-        with _replacement(path) as file:
-            _write_all(file, parts)
+        with replacement(path) as file:
+            write_all(file, parts)
 
 
 def _check_options(compression: object, level: int) -> None:
@@ -140,28 +136,16 @@ def _check_options(compression: object, level: int) -> None:
         raise ValueError(f"level: expected an integer from 0 to 9, found {level}")
 
 
-def _path_of(target: object) -> str | None:
-    """Return the path that ``target`` is, None for a file object."""
-    if isinstance(target, (str, os.PathLike)):
-        return os.fsdecode(target)
-    if hasattr(target, "write"):
-        return None
-    raise TypeError(
-        "target: expected a path or a binary file object, which has a write method, "
-        f"found {type(target).__name__}"
-    )
-
-
-def _file_parts(header: IdxHeader, slices: Iterable[np.ndarray[Any, Any]]) -> Iterator[bytes]:
+def file_parts(header: IdxHeader, slices: Iterable[np.ndarray[Any, Any]]) -> Iterator[bytes]:
     """Yield an IDX file's bytes: the header, then the data, which come in C order."""
     yield header.to_bytes()
     for values in slices:
         yield values.astype(header.file_dtype, copy=False).tobytes()
 
 
-def _slices(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Iterator[np.ndarray[Any, Any]]:
+def slices(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Iterator[np.ndarray[Any, Any]]:
     """Yield an array's values in C order, in slices of 1 MiB that are valid until the next."""
-    slices = np.nditer(
+    found = np.nditer(
         array,
         flags=["external_loop", "buffered", "zerosize_ok"],
         op_dtypes=[dtype],
@@ -169,7 +153,7 @@ def _slices(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Iterator[np.nd
         casting="equiv",
         buffersize=_SLICE_NBYTES // dtype.itemsize,
     )
-    return cast("Iterator[np.ndarray[Any, Any]]", slices)
+    return cast("Iterator[np.ndarray[Any, Any]]", found)
 
 
 def _gzip(parts: Iterable[bytes], level: int) -> Iterator[bytes]:
@@ -231,68 +215,3 @@ def _blocks(parts: Iterable[bytes], nbytes: int) -> Iterator[bytes]:
         del rest[:whole]
     if rest:
         yield bytes(rest)
-
-
-def _write_all(file: _Writable, parts: Iterable[bytes]) -> None:
-    for part in parts:
-        rest = part
-        while rest:
-            written = file.write(rest)
-            # Only an unbuffered file may write less than it was given; others may return anything.
-            if not isinstance(written, int) or written >= len(rest):
-                break
-            if written <= 0:
-                raise OSError(errno.EIO, f"the file accepted none of {len(rest)} bytes")
-            rest = rest[written:]
-
-
-@contextlib.contextmanager
-def _replacement(name: str) -> Iterator[BinaryIO]:
-    """Give a file to write to, which takes the place of ``name`` if all goes well."""
-    path, mode = _replaceable(name)
-    if path is None:
-        with open(name, "wb") as file:
-            yield file
-        return
-    # In the same folder, since only within one file system is a replacement one step; and with
-    # a name of its own, since one derived from the target's could be too long.
-    temporary = os.path.join(os.path.dirname(path), f".fastidx-{os.urandom(8).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            if mode is not None:
-                os.chmod(temporary, mode)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename in (None, temporary):
-            error.filename = name
-        raise
-
-
-def _replaceable(name: str) -> tuple[str | None, int | None]:
-    """Return the file to replace and its permissions, None if there is none yet.
-
-    Without a path to replace, the file is to be opened as it is: that is a pipe or a device, which
-    a replacement would destroy, or a folder, where opening gives the natural error.
-    """
-    try:
-        status = os.stat(name)
-    except FileNotFoundError:
-        if not name or name.endswith((os.sep, "/")):
-            raise
-        return _without_link(name), None
-    if not stat.S_ISREG(status.st_mode):
-        return None, None
-    path = _without_link(name)
-    # A replacement needs no permission to write the old file; to be refused it is still natural.
-    os.close(os.open(path, os.O_WRONLY))
-    return path, stat.S_IMODE(status.st_mode)
-
-
-def _without_link(path: str) -> str:
-    # Not for all: an absolute path can be out of reach where the relative one is not.
-    return os.path.realpath(path) if os.path.islink(path) else path

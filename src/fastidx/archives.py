@@ -49,7 +49,8 @@ class ZipMemberSource(FileSource):
     def __init__(self, archive: _Archive, info: zipfile.ZipInfo) -> None:
         self._archive = archive
         self._info = info
-        super().__init__(_Member(archive, info), archive.name_of(info), owned=True)
+        file = _Member(archive, info, archive.open(info))
+        super().__init__(file, archive.name_of(info), owned=True)
 
     def rewind(self) -> None:
         """Go back to the beginning, and put the archive's file back to where it was."""
@@ -312,8 +313,8 @@ class _Data(io.RawIOBase):
 class _Member(_Data):
     """A member's data. To seek is to say where to read next, and costs nothing until then."""
 
-    def __init__(self, archive: _Archive, info: zipfile.ZipInfo) -> None:
-        super().__init__(archive, info, archive.open(info))
+    def __init__(self, archive: _Archive, info: zipfile.ZipInfo, file: Any) -> None:
+        super().__init__(archive, info, file)
         self._nbytes = archive.trusted_nbytes(info)
         self._pos = 0
 

@@ -27,7 +27,7 @@ sanitizer=address
 libraries=(libasan.so libstdc++.so) # ASan looks for C++'s throw function as it starts
 instrumented=__asan_report_load
 tests=(tests/test_{inflate_*,gzip_container,guard_pages,speculation,parallel,members}.py)
-tests+=(tests/test_{conversion,load*}.py)
+tests+=(tests/test_{conversion,load*,gzindex,reader_access}.py)
 selected="not zeros.raw and not portable" # in each process all tests take the same path
 if [[ ${1:-} == --thread ]]; then
     shift

@@ -329,8 +329,8 @@ class SpyOnRanges:
         self.nbytes = 0
         read_range = BytesSource.read_range
 
-        def noted(source: BytesSource, begin: int, end: int | None) -> memoryview:
-            data = read_range(source, begin, end)
+        def noted(source: BytesSource, *args: Any) -> memoryview:
+            data = read_range(source, *args)
             self.nbytes += len(data)
             return data
 

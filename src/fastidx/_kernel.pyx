@@ -15,6 +15,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from .errors import ChecksumError, CorruptError, IdxError, TrailingDataError, TruncatedError
+from .memory import in_huge_pages
 
 # RFC 1951, section 3.2.5: no distance is longer.
 cdef enum: WINDOW_NBYTES = 32768
@@ -575,10 +576,11 @@ cdef class Speculation:
     cdef fi_inflate state
     cdef void *table_memory
     cdef fi_marker_table *table    # aligned to 64 bytes, see there
-    cdef uint16_t *history         # a window of markers, and behind it the symbols
+    cdef uint16_t[::1] memory      # a window of markers, and behind it the symbols
     cdef uint16_t *symbols
     cdef size_t capacity
     cdef object source
+    cdef object buffer             # what `data` is of, to be used again
     cdef const uint8_t[::1] data   # of the source, from byte `begin`
     cdef uint64_t begin, end
     cdef fi_block_start block      # counted in data
@@ -586,24 +588,25 @@ cdef class Speculation:
     cdef readonly size_t nsymbols
 
     def __cinit__(self, source, size_t capacity):
-        # History and symbols have a block of their own, so that a sanitizer sees each step beyond it.
-        self.history = <uint16_t *>PyMem_Malloc((WINDOW_NBYTES + capacity) * sizeof(uint16_t))
+        # Up to some size of exactly this size, so that a sanitizer sees each step beyond it.
+        self.memory = in_huge_pages((WINDOW_NBYTES + capacity) * sizeof(uint16_t)).view("u2")
         self.table_memory = PyMem_Malloc(sizeof(fi_marker_table) + 63)
-        if self.history == NULL or self.table_memory == NULL:
+        if self.table_memory == NULL:
             raise MemoryError
         self.table = <fi_marker_table *>((<size_t>self.table_memory + 63) // 64 * 64)
-        self.symbols = self.history + WINDOW_NBYTES
+        self.symbols = &self.memory[0] + WINDOW_NBYTES
         self.capacity = capacity
         self.source = source
-        fi_markers_fill_window(self.history)
+        self.buffer = None
+        fi_markers_fill_window(&self.memory[0])
 
     def __dealloc__(self):
-        PyMem_Free(self.history)
         PyMem_Free(self.table_memory)
 
     def look_at(self, uint64_t begin, uint64_t end):
         """Take the source's bytes from ``begin`` to ``end``, where `find` will look for a block."""
-        self.data = self.source.read_range(begin, end + SPECULATION_SLACK)
+        self.buffer = self.source.read_range(begin, end + SPECULATION_SLACK, self.buffer)
+        self.data = self.buffer
         self.begin = begin
         self.end = end
         self.nsymbols = 0

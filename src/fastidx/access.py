@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ._kernel import DataPiece, GzipDecoder, crc32_combine
-from .destination import Bytes1D, Destination, Reader
+from .destination import Destination, Reader
 from .errors import ChecksumError, CorruptError, IdxError, TrailingDataError
 from .gzindex import Checkpoint, GzipIndex
+from .memory import Bytes1D
 from .sources import BytesSource, Decoder, FileSource, PlainDecoder
 from .threads import run_all
 

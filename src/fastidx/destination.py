@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 
 from ._kernel import Expansion
 from .conversion import Conversion
 from .header import IdxHeader
-
-Bytes1D: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint8]]
-
-# A cache line, the widest vector unit, and what lets other libraries share the array's memory.
-_ALIGNMENT = 64
-
-# Left free in front. The data of a file begin a few bytes into a page, and so does a large block;
-# to copy between two addresses that are nearly equal in their lowest twelve bits is slow, because
-# a CPU takes loads for loads of what it is about to store.
-_HEAD_NBYTES = 512
+from .memory import Bytes1D, for_results
 
 # Bytes of the stream that numpy converts at a time where the kernel does not: they stay in the
 # cache.
@@ -71,7 +62,7 @@ class Destination:
         self.item_nbytes = header.dtype.itemsize
         self._dtype = header.dtype if conversion is None else conversion.dtype
         if memory is None:
-            memory = _allocate(self.nbytes // self.item_nbytes * self._dtype.itemsize)
+            memory = for_results(self.nbytes // self.item_nbytes * self._dtype.itemsize)
         self._memory = memory
         self._expansion = None
         if conversion is not None and conversion.table is not None:
@@ -121,13 +112,6 @@ class Destination:
         larger = Destination(self.header, self.conversion, None, nbytes)
         larger._memory[: len(self._memory)] = self._memory
         return larger
-
-
-def _allocate(nbytes: int) -> Bytes1D:
-    block = np.empty(_HEAD_NBYTES + nbytes + _ALIGNMENT, np.uint8)
-    address = int(block.__array_interface__["data"][0])
-    start = _HEAD_NBYTES + -address % _ALIGNMENT
-    return block[start : start + nbytes]
 
 
 def bytes_of_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Bytes1D:

@@ -31,10 +31,11 @@ from .checks import (
     truncated_error,
 )
 from .conversion import Number, plan
-from .destination import Bytes1D, Destination, Reader, bytes_of_out
+from .destination import Destination, Reader, bytes_of_out
 from .errors import IdxError, SourceChangedError, TruncatedError
 from .gzindex import GzipIndex, find_index, fingerprint, needs_gzip
 from .header import IdxHeader
+from .memory import Bytes1D, for_results
 from .sources import (
     BytesSource,
     Decoder,
@@ -381,11 +382,10 @@ class IdxReader:
         if copy is False:
             raise ValueError("an array of a file cannot be made without a copy; see as_memmap()")
         self._check_open()
-        array = np.empty(self.shape, self.dtype)
-        if self._header.shape:
-            self._read(array.reshape(-1).view(np.uint8), 0, len(self))
-        else:
-            self._read_bytes(array.reshape(-1).view(np.uint8), 0, self._header.nbytes)
+        header = self._header
+        memory = for_results(header.nbytes // header.dtype.itemsize * self.dtype.itemsize)
+        self._read_bytes(memory, 0, header.nbytes)
+        array = memory.view(self.dtype).reshape(self.shape)
         self._finish()
         return array if dtype is None else array.astype(dtype, copy=False)
 
@@ -478,7 +478,8 @@ class IdxReader:
         return self._header.item_nbytes // self._header.dtype.itemsize * self.dtype.itemsize
 
     def _new_array(self, n: int) -> np.ndarray[Any, Any]:
-        return np.empty((n, *self.shape[1:]), self.dtype)
+        memory = for_results(n * self._item_result_nbytes)
+        return memory.view(self.dtype).reshape((n, *self.shape[1:]))
 
     def _memory_of_out(self, out: Any, n: int | None = None) -> Bytes1D:
         if not isinstance(out, np.ndarray) or not out.ndim:

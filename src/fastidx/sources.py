@@ -101,7 +101,12 @@ class BytesSource:
         """Return the whole content, whatever has been taken before."""
         return self._all
 
-    def read_range(self, begin: int, end: int | None) -> memoryview:
+    def read_range(
+        self,
+        begin: int,
+        end: int | None,
+        memory: memoryview | None = None,  # noqa: ARG002
+    ) -> memoryview:
         """Return bytes from any place; fewer, and to the end if None, where there are no more."""
         return self._all[begin:end]
 
@@ -272,12 +277,17 @@ class FileSource:
             done += n
         return done
 
-    def read_range(self, begin: int, end: int | None) -> memoryview:
-        """Return bytes from any place; fewer, and to the end if None, where there are no more."""
-        if end is None:
-            end = self.nbytes or 0
-        data = np.empty(max(0, end - begin), np.uint8).data
-        return data[: self.read_range_into(begin, data)]
+    def read_range(
+        self, begin: int, end: int | None, memory: memoryview | None = None
+    ) -> memoryview:
+        """Return bytes from any place; fewer, and to the end if None, where there are no more.
+
+        They are put in ``memory``, which an earlier call has returned, if there is enough of it.
+        """
+        nbytes = max(0, (self.nbytes or 0 if end is None else end) - begin)
+        if memory is None or len(memory) < nbytes:
+            memory = np.empty(nbytes, np.uint8).data
+        return memory[: self.read_range_into(begin, memory[:nbytes])]
 
     def read_range_into(self, begin: int, out: memoryview) -> int:
         """Fill ``out`` from any place; returns how many bytes there were."""

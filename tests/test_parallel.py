@@ -315,7 +315,15 @@ def test_an_error_in_another_thread_reaches_the_caller(monkeypatch: pytest.Monke
     def fail(*_: object) -> None:
         raise MemoryError("no room for a guess")
 
+    lead = ParallelLoad._lead
+
+    def lead_when_it_has_failed(load: ParallelLoad) -> bool:
+        with load._changed:
+            assert load._changed.wait_for(lambda: load._error, timeout=60)
+        return lead(load)
+
     monkeypatch.setattr(ParallelLoad, "_take_spare", fail)
+    monkeypatch.setattr(ParallelLoad, "_lead", lead_when_it_has_failed)
     with pytest.raises(MemoryError, match="no room"):
         fastidx.load(stream(DATA), threads=3)
 

@@ -109,6 +109,7 @@ class ParallelLoad:
         self._threads = threads
         self._verify = verify
         self._front = FrontDecoder(source, verify=verify)
+        self._workers: list[threading.Thread] = []
         self._out_pos = 0  # bytes of items that the front has delivered or handed out
         self._changed = threading.Condition()
         # All below is guarded by it.
@@ -123,13 +124,8 @@ class ParallelLoad:
 
     def run(self) -> bool:
         """Load; False if anything is wrong with the data."""
-        workers = [
-            threading.Thread(target=self._work, name=f"fastidx-{i}", daemon=True)
-            for i in range(1, self._threads)
-        ]
         try:
-            for worker in workers:
-                worker.start()
+            self._start_worker()
             loaded = self._lead() and self._finish_parts() and self._checks_hold()
             if self._error is not None:
                 raise self._error
@@ -140,9 +136,17 @@ class ParallelLoad:
             with self._changed:
                 self._stopped = True
                 self._changed.notify_all()
-            for worker in workers:
+            for worker in self._workers:  # also those that come while another is waited for
                 if worker.ident is not None:
                     worker.join()
+
+    def _start_worker(self) -> None:
+        """Start the next thread, which starts the one after it: each start takes 100 us or more."""
+        number = len(self._workers) + 1
+        if number < self._threads and not self._stopped:
+            worker = threading.Thread(target=self._work, name=f"fastidx-{number}", daemon=True)
+            self._workers.append(worker)
+            worker.start()
 
     # ---- At the front, in the calling thread ----
 
@@ -271,8 +275,9 @@ class ParallelLoad:
     # ---- In the other threads ----
 
     def _work(self) -> None:
-        with self._changed:
-            try:
+        try:
+            self._start_worker()
+            with self._changed:
                 while not self._stopped or self._unresolved:
                     if self._unresolved:
                         self._resolve_one()
@@ -280,10 +285,11 @@ class ParallelLoad:
                         self._speculate(chunk)
                     else:
                         self._changed.wait()
-            except BaseException as error:
+        except BaseException as error:
+            with self._changed:
                 self._error = error
                 self._stopped = True
-            self._changed.notify_all()
+                self._changed.notify_all()
 
     def _next_chunk(self) -> _Chunk | None:
         """Choose where to guess next. With the lock."""

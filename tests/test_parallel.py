@@ -26,6 +26,7 @@ from fastidx import parallel, reference
 from fastidx.destination import Destination
 from fastidx.parallel import ParallelLoad
 from fastidx.sources import BytesSource, FileSource
+from fastidx.threads import available_threads
 
 THREADS = [2, 3, 5]
 
@@ -343,15 +344,41 @@ def test_threads_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> Non
         return run(self)
 
     monkeypatch.setattr(ParallelLoad, "run", noted_run)
-    monkeypatch.setattr("fastidx.api._MIN_PARALLEL_NBYTES", {"gzip": 1000})
+    monkeypatch.setattr("fastidx.api._NBYTES_PER_THREAD", {"gzip": len(stream(DATA)) // 4})
     monkeypatch.setenv("FASTIDX_THREADS", "3")
     fastidx.load(stream(DATA))
     monkeypatch.setenv("FASTIDX_THREADS", "1")
     fastidx.load(stream(DATA))
     assert used == [3]
+    monkeypatch.setenv("FASTIDX_THREADS", "1000")
+    fastidx.load(stream(DATA))
+    assert used == [3, 4]  # as the file is too small for more
     monkeypatch.setenv("FASTIDX_THREADS", "many")
     with pytest.raises(ValueError, match=r"FASTIDX_THREADS.*'many'"):
         fastidx.load(stream(DATA))
+
+
+@pytest.mark.parametrize(
+    ("limit", "threads"),
+    [
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 2),
+        ("1000 100000\n", 1),
+        ("9900000 100000\n", 8),
+        ("max 100000\n", 8),
+        ("", 8),
+        (None, 8),
+    ],
+)
+def test_limit_of_a_container_is_kept(
+    limit: str | None, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FASTIDX_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
+    monkeypatch.setattr("fastidx.threads._CPU_LIMIT", str(tmp_path / "cpu.max"))
+    if limit is not None:
+        (tmp_path / "cpu.max").write_text(limit)
+    assert available_threads() == threads
 
 
 def test_several_parallel_loads_at_once() -> None:

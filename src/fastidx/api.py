@@ -35,10 +35,10 @@ __all__ = ["info", "load"]
 
 _Out = TypeVar("_Out")
 
-# Files smaller than this cost more in threads than they save, by compression. Plain ones are read
-# as fast as memory is written; what threads save is the making of new pages, and up to 32 MiB the
-# C library keeps used ones.
-_MIN_PARALLEL_NBYTES = {"gzip": 1 << 20, None: 32 << 20}
+# How much of a file is worth a thread, by compression. Plain ones are read as fast as memory is
+# written; what threads save is the making of new pages, and up to 32 MiB the C library keeps used
+# ones.
+_NBYTES_PER_THREAD = {"gzip": 512 << 10, None: 16 << 20}
 
 # Where the size of the source is unknown, memory grows with what has really come, from here.
 _FIRST_GROWTH_NBYTES = 16 << 20
@@ -116,9 +116,9 @@ def load(
         Refuse bytes after the data. Without it they are ignored.
     threads : int, optional
         How many threads decode a gzipped file whose size is known, or read a plain file at a path.
-        By default as many as ``FASTIDX_THREADS`` says or the process may use CPUs, and one for
-        files under 1 MiB, plain ones under 32 MiB. The result, and what is raised, does not depend
-        on it.
+        By default as many as ``FASTIDX_THREADS`` says or the process may use CPUs, but one for each
+        512 KiB of the file at most (16 MiB of a plain one), so that small files take one. The
+        result, and what is raised, does not depend on it.
     index : path, GzipIndex or "auto", optional
         As for `fastidx.open`: where several threads can start in a gzip file, so that none has to
         guess. ``"auto"`` takes the file of the same name and ``.gzidx`` beside it, if there is one.
@@ -278,7 +278,7 @@ def _choose_threads(
         return 1
     if header.compression is None and not source.is_local_file:
         return 1
-    least = _MIN_PARALLEL_NBYTES[header.compression]
     if threads is None:
-        return available_threads() if nbytes >= least else 1
+        most = nbytes // _NBYTES_PER_THREAD[header.compression]
+        return min(most, available_threads()) if most > 1 else 1
     return threads

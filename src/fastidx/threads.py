@@ -11,6 +11,11 @@ _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 
+# The limit of a container on Linux (cgroup v2): microseconds of CPU time, or "max", in each period
+# of so many.
+_CPU_LIMIT = "/sys/fs/cgroup/cpu.max"
+
+
 def available_threads() -> int:
     """Return how many threads to use where nothing else is said.
 
@@ -19,15 +24,24 @@ def available_threads() -> int:
     """
     value = os.environ.get("FASTIDX_THREADS", "")
     if not value:
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return _usable_cpus()
     try:
         return check_threads(int(value))
     except ValueError:
         raise ValueError(
             f"FASTIDX_THREADS: expected a positive integer, found {value!r}; correct or unset it"
         ) from None
+
+
+def _usable_cpus() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    cpus = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
+    try:
+        with open(_CPU_LIMIT) as file:
+            quota, period = file.read().split()
+        return min(cpus, max(1, -(-int(quota) // int(period))))
+    except (OSError, ValueError, ZeroDivisionError):
+        return cpus  # there is no limit, or none that is said so
 
 
 def check_threads(threads: int) -> int:

@@ -57,6 +57,12 @@ def test_properties_are_those_of_the_array(name: str, dtype: str, shape: tuple[i
         assert_same(np.asarray(reader), array)
 
 
+def test_its_arrays_are_aligned_as_loaded_ones_are(reader: fastidx.IdxReader) -> None:
+    for array in (reader[:7], reader[[5, 1, 250]], next(reader.batches(9)), np.asarray(reader)):
+        assert array.ctypes.data % 64 == 0
+        assert array.flags.writeable and array.flags.c_contiguous
+
+
 def test_dtype_is_that_of_the_cast() -> None:
     with fastidx.open(form(np.zeros((3, 2), "u1"), "gzip"), dtype="f4") as reader:
         assert reader.dtype == np.float32

@@ -20,6 +20,7 @@ from fastidx._kernel import (
     Speculation,
     crc32_combine,
 )
+from fastidx.memory import in_huge_pages
 from fastidx.sources import BytesSource, FileSource, open_source
 from test_parallel import digits, stream
 
@@ -172,6 +173,14 @@ def test_guess_stops_at_any_capacity_there_may_be(distance: int) -> None:
         done = len(head) + capacity
         assert front.read_into(out, 1, done) == len(data) - done
         assert out.tobytes() == data
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, 2**21 - 1, 2**21, 2**21 + 1, 5_000_000])
+def test_memory_for_guesses_fills_huge_pages(nbytes: int) -> None:
+    memory = in_huge_pages(nbytes)
+    memory[:] = 1
+    assert memory.nbytes == nbytes
+    assert nbytes < 2**21 or memory.ctypes.data % 2**21 == 0
 
 
 def test_noise_holds_no_blocks() -> None:

@@ -167,7 +167,7 @@ class Original:
         """Import the module, as the tests do."""
         if not self.file:
             return None
-        tests = str(Path(__file__).parents[1] / "tests")
+        tests = str(Path(__file__).parents[1] / "tests" / "support")
         if tests not in sys.path:
             sys.path.append(tests)
         try:

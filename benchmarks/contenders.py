@@ -31,7 +31,8 @@ import numpy as np
 
 import fastidx
 from fastidx import reference
-from fastidx.sources import open_decoder, open_source
+from fastidx.codecs.detect import open_decoder
+from fastidx.opening.open import open_source
 
 Source: TypeAlias = Path | bytes
 Array: TypeAlias = np.ndarray[Any, Any]

@@ -19,7 +19,7 @@ import numpy as np
 
 import fastidx
 from fastidx import reference, synthetic
-from fastidx.header import IdxHeader
+from fastidx.format.header import IdxHeader
 
 from . import contenders as c
 from .contenders import Array

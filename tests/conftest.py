@@ -12,11 +12,11 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
+from servers.fixtures import azurite, http_server, mnist_files, s3  # noqa: F401 - fixtures
+from worker import Worker
 
 import fastidx
 from fastidx import _kernel
-from servers.fixtures import azurite, http_server, mnist_files, s3  # noqa: F401 - fixtures
-from worker import Worker
 
 # A shell has what it starts in the background ignore SIGINT, and the processes that tests start and
 # interrupt would inherit that.

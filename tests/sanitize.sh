@@ -15,7 +15,7 @@
 # What is left out: with AddressSanitizer only a megabyte of zeros decoded in pieces of one byte,
 # which takes minutes and shows no more than the others do; with ThreadSanitizer large files, whose
 # threads do what those of small ones do, only longer. The tests in C are sanitized wherever the
-# compiler can do it, see tests/test_c_programs.py.
+# compiler can do it, see tests/kernel/test_c_programs.py.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,15 +26,16 @@ cd "$root"
 sanitizer=address
 libraries=(libasan.so libstdc++.so) # ASan looks for C++'s throw function as it starts
 instrumented=__asan_report_load
-tests=(tests/test_{inflate_*,gzip_container,guard_pages,speculation,parallel,members}.py)
-tests+=(tests/test_{conversion,load*,gzindex,reader_access}.py)
+tests=(tests/kernel/test_{inflate_*,gzip_container,guard_pages,speculation}.py)
+tests+=(tests/gzipped/test_{parallel,members,index}.py tests/items/test_conversion.py)
+tests+=(tests/reading/test_{load*,reader_access}.py)
 selected="not zeros.raw and not portable" # in each process all tests take the same path
 if [[ ${1:-} == --thread ]]; then
     shift
     sanitizer=thread
     libraries=(libtsan.so)
     instrumented=__tsan_read
-    tests=(tests/test_{parallel,members}.py)
+    tests=(tests/gzipped/test_{parallel,members}.py)
     selected="not entropy and not empty and not real_files and not cut"
 fi
 for argument in "$@"; do

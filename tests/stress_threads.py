@@ -27,10 +27,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_parallel import digits, flushed, idx, stream
 
 import fastidx
-from fastidx import members, parallel, reference
-from test_parallel import digits, flushed, idx, stream
+from fastidx import reference
+from fastidx.gzipped import members, parallel
 
 DATA_NBYTES = 120_000
 DAMAGED_PER_FILE = 12
@@ -62,7 +63,7 @@ def small_pieces(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(parallel, "_PART_NSYMBOLS", 5_000)
     patch.setattr(parallel, "_CAPACITY", 60_000)
     patch.setattr(members, "_TASK_NBYTES", 2_000)
-    patch.setattr("fastidx.sources._CHUNK_NBYTES", 8192)
+    patch.setattr("fastidx.sources.local.CHUNK_NBYTES", 8192)
 
 
 def outcome(function: Callable[[], Any]) -> Outcome:

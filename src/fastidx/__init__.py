@@ -1,7 +1,12 @@
 """Load IDX files, the format of the MNIST family, into numpy arrays: fast and checked."""
 
+from fastidx.format.header import IdxHeader
+from fastidx.gzipped.index import GzipIndex
+from fastidx.reading.load import info, load
+from fastidx.reading.reader import IdxReader, open  # noqa: A004 - fastidx.open, as gzip.open
+from fastidx.writing.save import save
+
 from ._kernel import cpu_features
-from .api import info, load
 from .errors import (
     ChecksumError,
     ConversionError,
@@ -14,10 +19,6 @@ from .errors import (
     TruncatedError,
     UnsupportedDTypeError,
 )
-from .gzindex import GzipIndex
-from .header import IdxHeader
-from .reader import IdxReader, open  # noqa: A004 - fastidx.open, as gzip.open
-from .writer import save
 
 __all__ = [
     "ChecksumError",

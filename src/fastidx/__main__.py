@@ -1,8 +1,8 @@
-"""``python -m fastidx``: the command line of `fastidx.cli`."""
+"""``python -m fastidx``: the command line of `fastidx.cli.main`."""
 
 import sys
 
-from .cli import main
+from fastidx.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,7 +15,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from .errors import ChecksumError, CorruptError, IdxError, TrailingDataError, TruncatedError
-from .memory import in_huge_pages
+from fastidx.base.memory import in_huge_pages
 
 # RFC 1951, section 3.2.5: no distance is longer.
 cdef enum: WINDOW_NBYTES = 32768
@@ -567,7 +567,7 @@ cdef class Speculation:
 
     Parameters
     ----------
-    source : BytesSource or FileSource
+    source : Source
         With ``read_range``.
     capacity : int
         Most symbols of one guess.

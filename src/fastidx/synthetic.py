@@ -225,7 +225,7 @@ def write_set(
     ...     fastidx.load(images).shape
     (10, 28, 28)
     """
-    from .writer import save
+    from fastidx.writing.save import save
 
     images, labels = digits(n, seed=seed)
     paths = Path(folder, IMAGES_NAME), Path(folder, LABELS_NAME)

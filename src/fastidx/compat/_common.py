@@ -16,7 +16,7 @@ import numpy as np
 from fastidx import CorruptError, HeaderError, IdxError, load
 
 if TYPE_CHECKING:
-    from fastidx.sources import Source
+    from fastidx.sources.protocol import SourceLike
 
 Images: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 Rows: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
@@ -103,19 +103,19 @@ def unwrapped(file: Any) -> Any:
     return file
 
 
-def load_images(source: Source) -> Images:
+def load_images(source: SourceLike) -> Images:
     """Load images: uint8 of shape (count, rows, columns)."""
     images: Images = _load_bytes(source, 3, "images (uint8 with 3 dimensions)")
     return images
 
 
-def load_labels(source: Source) -> Labels:
+def load_labels(source: SourceLike) -> Labels:
     """Load labels: uint8 of shape (count,)."""
     labels: Labels = _load_bytes(source, 1, "labels (uint8 with 1 dimension)")
     return labels
 
 
-def _load_bytes(source: Source, ndim: int, expected: str) -> Any:
+def _load_bytes(source: SourceLike, ndim: int, expected: str) -> Any:
     array = load(source)
     if array.dtype != np.uint8 or array.ndim != ndim:
         raise HeaderError(

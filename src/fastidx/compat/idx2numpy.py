@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from fastidx import IdxError, IdxHeader, TruncatedError, load, save
-from fastidx.header import parse_header
+from fastidx.format.header import parse_header
 
 from ._common import GZIP_ERRORS, ErrorTypes, errors_also, name_of, unwrapped
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from typing_extensions import Buffer
 
-    from fastidx.sources import BinaryReader
+    from fastidx.sources.protocol import BinaryReader
 
 __all__ = [
     "FormatError",

@@ -41,7 +41,7 @@ from ._common import GZIP_ERRORS, ErrorTypes, errors_also, unwrapped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastidx.sources import BinaryReader
+    from fastidx.sources.protocol import BinaryReader
 
 __all__ = [
     "IdxDecodeError",

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastidx.conversion import Array, Number, plan
-from fastidx.header import header_for
+from fastidx.format.header import header_for
+from fastidx.items.conversion import Array, Number, plan
 
 if TYPE_CHECKING:
     import numpy.typing as npt

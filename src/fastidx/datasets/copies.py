@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from fastidx.api import info
 from fastidx.errors import IdxError
-from fastidx.header import IdxHeader, describe_content
+from fastidx.format.header import IdxHeader, describe_content
+from fastidx.reading.load import info
 
 from .registry import Dataset, File, Part, names_by_hash
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fastidx.header import IdxHeader
-from fastidx.threads import available_threads, run_all
+from fastidx.base.threads import available_threads, run_all
+from fastidx.format.header import IdxHeader
 
 from .copies import Copy, Place, Rejected, find_copy, place_of
 from .download import download, locked, urls_of

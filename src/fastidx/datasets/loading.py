@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from fastidx import api
+from fastidx.base.threads import available_threads, check_threads, run_all
 from fastidx.errors import IdxError
-from fastidx.threads import available_threads, check_threads, run_all
+from fastidx.reading import load as reading
 
 from .arraycache import open_array, save_array
 from .conversion import Array, Number, convert
@@ -206,7 +206,7 @@ def _npy_path(part: Part, place: Place) -> Path:
 
 def _decode(dataset: Dataset, item: tuple[Part, Copy]) -> Array:
     part, copy = item
-    array = api.load(copy.source)
+    array = reading.load(copy.source)
     if array.shape != part.shape:
         raise DatasetError(
             f"{copy.path}: expected {describe(dataset, part.file)} with {part.name} of shape "

@@ -23,7 +23,7 @@ from fastidx.compat._common import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fastidx.sources import BinaryReader
+    from fastidx.sources.protocol import BinaryReader
 
 __all__ = ["load_data", "load_dataframe", "pandas"]
 

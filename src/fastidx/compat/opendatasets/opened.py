@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastidx import info, load, save
+from fastidx.base.threads import available_threads, run_all
 from fastidx.compat._common import Rows, as_rows, replacement
-from fastidx.threads import available_threads, run_all
 
 from .container import Container
 from .files import pandas

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastidx import info, load
-from fastidx.header import IdxHeader
+from fastidx.format.header import IdxHeader
 
 from .mount import unmount
 

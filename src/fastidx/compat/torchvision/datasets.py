@@ -19,7 +19,7 @@ from fastidx.datasets.errors import DatasetError
 from fastidx.datasets.fetching import obtain, parts_of
 from fastidx.datasets.registry import DATASETS, File, Part
 from fastidx.datasets.registry import Dataset as _Published
-from fastidx.header import header_for
+from fastidx.format.header import header_for
 
 from ._needs import Image, torch
 from .files import (

@@ -13,7 +13,7 @@ from fastidx.compat._common import ErrorTypes, errors_also, name_of, unwrapped
 from ._needs import torch
 
 if TYPE_CHECKING:
-    from fastidx.sources import Source
+    from fastidx.sources.protocol import SourceLike
 
 __all__ = ["read_image_file", "read_label_file", "read_sn3_pascalvincent_tensor"]
 
@@ -21,7 +21,7 @@ ERRORS: ErrorTypes = {IdxError: (AssertionError, RuntimeError)}
 
 
 def read_sn3_pascalvincent_tensor(
-    path: str | os.PathLike[str] | Source,
+    path: str | os.PathLike[str] | SourceLike,
     strict: bool = True,  # noqa: ARG001
 ) -> torch.Tensor:
     """Load any IDX file.
@@ -42,7 +42,7 @@ def read_sn3_pascalvincent_tensor(
         return torch.from_numpy(load(unwrapped(path)))
 
 
-def read_label_file(path: str | os.PathLike[str] | Source) -> torch.Tensor:
+def read_label_file(path: str | os.PathLike[str] | SourceLike) -> torch.Tensor:
     """Load labels.
 
     Parameters
@@ -64,7 +64,7 @@ def read_label_file(path: str | os.PathLike[str] | Source) -> torch.Tensor:
         return torch.from_numpy(_checked(load(unwrapped(path)), 1, path)).long()
 
 
-def read_image_file(path: str | os.PathLike[str] | Source) -> torch.Tensor:
+def read_image_file(path: str | os.PathLike[str] | SourceLike) -> torch.Tensor:
     """Load images.
 
     Parameters

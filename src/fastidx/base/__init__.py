@@ -1,0 +1,1 @@
+"""What every other part stands on: threads, memory, replacing files, settings."""

@@ -1,0 +1,1 @@
+"""From the bytes of a source to those of the IDX file in it."""

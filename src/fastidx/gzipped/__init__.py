@@ -1,0 +1,1 @@
+"""Gzip files from several places at once: indexes, checkpoints, threads."""

@@ -1,0 +1,1 @@
+"""Elements on their way: what becomes of them, and where they go."""

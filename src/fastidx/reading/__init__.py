@@ -1,0 +1,1 @@
+"""Read IDX files: whole, in part, or only what the header says."""

@@ -1,0 +1,128 @@
+"""What an opened source must have: a header, room for what it claims, all its data, an end."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fastidx.codecs.detect import Decoder
+from fastidx.errors import IdxError, TrailingDataError, TruncatedError
+from fastidx.format.header import IdxHeader, header_length, parse_header
+from fastidx.sources.protocol import Source
+
+# The most bytes that one byte can stand for. DEFLATE's best: 258 bytes for two bits, with codes of
+# one bit each (RFC 1951, section 3.2.5). LZMA's best: 273 bytes for 14 binary decisions, none of
+# which gets cheaper than log2(2048 / 2017) bits; that makes 7,094.
+_MAX_EXPANSION = {"gzip": 1032, "xz": 7100}
+
+# As much as recognition of other kinds of file looks at.
+_PREFIX_NBYTES = 512
+
+
+def take_bytes(decoder: Decoder, nbytes: int) -> bytes:
+    """Read so many bytes, or as many as there are."""
+    data = bytearray(nbytes)
+    return bytes(data[: decoder.read_into(data)])
+
+
+def read_header(decoder: Decoder, source: Source, compression: str | None) -> IdxHeader:
+    """Read the header, with which any IDX file begins, or say what the file is instead."""
+    prefix = take_bytes(decoder, 4)
+    try:
+        length = header_length(prefix, source=source.name)
+    except IdxError:
+        length = None
+    if length is None:
+        # With more of the content in view the message can say what it is instead.
+        prefix += take_bytes(decoder, _PREFIX_NBYTES - 4)
+        _check_not_cut(decoder, source.name, prefix, 4, compression)
+        length = header_length(prefix, source=source.name)
+    prefix += take_bytes(decoder, length - len(prefix))
+    _check_not_cut(decoder, source.name, prefix, length, compression)
+    header = parse_header(prefix, source=source.name)
+    return IdxHeader(header.type_code, header.shape, compression, source.nbytes)
+
+
+def _check_not_cut(
+    decoder: Decoder, name: str, prefix: bytes, length: int, compression: str | None
+) -> None:
+    """Refuse a compressed stream that ends before the header in it does."""
+    if decoder.truncated and len(prefix) < length:
+        raise TruncatedError(
+            f"{name}: expected an IDX header of at least {length} bytes, but the "
+            f"{compression} stream breaks off after {len(prefix)}, as after a download that was "
+            "cut; fetch it again"
+        )
+
+
+def check_plausible(header: IdxHeader, name: str) -> None:
+    """Refuse a header whose data the file cannot hold, before anything is allocated for it."""
+    if header.compressed_nbytes is None:
+        return
+    if header.compression is None:
+        held = max(0, header.compressed_nbytes - header.header_nbytes)
+        if held < header.nbytes:
+            raise truncated_error(header, name, held, False)
+        return
+    expansion = _MAX_EXPANSION[header.compression]
+    if header.header_nbytes + header.nbytes > expansion * header.compressed_nbytes:
+        raise TruncatedError(
+            f"{name}: expected {header.nbytes:,} data bytes, as the header claims, found a file of "
+            f"{header.compressed_nbytes:,} bytes, which can hold at most {expansion} times as "
+            "many; it was cut or its header is damaged: fetch it again"
+        )
+
+
+def truncated_error(header: IdxHeader, name: str, done: int, breaks_off: bool) -> IdxError:
+    """Return the error for data that ends early, which says how much there is."""
+    if breaks_off:
+        cause = f"the {header.compression} stream breaks off, as after a download that was cut"
+    elif header.compression is not None:
+        cause = (
+            f"the {header.compression} stream itself is complete, so the header claims more than "
+            "was written"
+        )
+    else:
+        cause = "the file was cut, or its header claims too much"
+    items = ""
+    if header.shape and header.item_nbytes:
+        items = f"; {done // header.item_nbytes:,} of {header.shape[0]:,} items complete"
+    return TruncatedError(
+        f"{name}: holds {done:,} of {header.nbytes:,} data bytes{items}; {cause}: "
+        "fetch or write it again"
+    )
+
+
+class Ending(Protocol):
+    """Anything that has been read to the end of the data, and knows what comes then."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the input has ended where it must not."""
+
+    def at_end(self) -> bool:
+        """Whether nothing more will come."""
+
+
+def check_end(reader: Ending, header: IdxHeader, name: str, *, strict: bool) -> None:
+    """With all data read: nothing must be missing after it and, if strict, nothing be there."""
+    if strict and not reader.at_end():
+        raise trailing_error(header, name)
+    if reader.truncated:
+        raise TruncatedError(
+            f"{name}: holds all {header.nbytes:,} data bytes, but the {header.compression} stream "
+            "breaks off before its end, so they cannot be verified; fetch it again"
+        )
+
+
+def check_size(header: IdxHeader, name: str, *, strict: bool) -> None:
+    """With all data of a plain file read: if strict, it must not be larger than they are."""
+    if strict and header.compressed_nbytes != header.header_nbytes + header.nbytes:
+        raise trailing_error(header, name)
+
+
+def trailing_error(header: IdxHeader, name: str) -> IdxError:
+    """Return the error for bytes behind the data."""
+    return TrailingDataError(
+        f"{name}: expected the end after {header.nbytes:,} data bytes, as the header says, "
+        "found more; the header is damaged, or load it with strict=False to ignore what follows"
+    )

@@ -1,0 +1,708 @@
+"""IDX files as data sources: items, slices and batches, without loading the whole."""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastidx.base.memory import Bytes1D, for_results
+from fastidx.base.threads import available_threads, check_threads
+from fastidx.codecs.detect import Decoder, open_decoder
+from fastidx.errors import IdxError, SourceChangedError, TruncatedError
+from fastidx.format.header import IdxHeader
+from fastidx.gzipped.access import (
+    Access,
+    CheckpointLog,
+    ForwardAccess,
+    ForwardReader,
+    GzipAccess,
+    GzipStream,
+    PlainAccess,
+    read_in_threads,
+)
+from fastidx.gzipped.index import GzipIndex, find_index, fingerprint, needs_gzip
+from fastidx.items.conversion import Number, plan
+from fastidx.items.destination import Destination, Reader, bytes_of_out
+from fastidx.opening.open import open_source
+from fastidx.sources.local import FileSource
+from fastidx.sources.memory import MemorySource
+from fastidx.sources.protocol import NothingAtHand, Source, SourceLike
+
+from .checks import (
+    check_end,
+    check_plausible,
+    read_header,
+    trailing_error,
+    truncated_error,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    import numpy.typing as npt
+
+# Data between two checkpoints: what a random item costs to decode (about 1 ms), against the 32 KiB
+# that each holds.
+_SPACING_NBYTES = 1 << 20
+# Windows held for a stream that is only passed through: 2 MiB of them.
+_MOST_CHECKPOINTS = 65
+# Slices smaller than this are not worth a second thread.
+_MIN_PARALLEL_NBYTES = 4 << 20
+# Items gathered by number are read together where the gaps between them are not larger.
+_GAP_NBYTES = 64 * 1024
+_BATCH_NBYTES = 1 << 20
+# What a server is asked for at once, at most, where one piece is read after the other.
+_PIECE_NBYTES = 2 << 20
+
+
+class IdxReader:
+    """An open IDX file, from `fastidx.open`.
+
+    It is a sequence of items along the first axis, and behaves as the loaded array does:
+    ``reader[i]``, ``reader[a:b:c]`` and ``reader[indices]`` give arrays of their own. `read_into`
+    and `batches` go through the file with bounded memory. As a sequence with ``__getitem__`` and
+    ``__getitems__`` it is a data set for torch's DataLoader and a source for Grain.
+
+    All methods may be called from several threads; one at a time works. A reader of a path, URL or
+    bytes can be pickled, and used after a fork: the other process opens the source anew.
+    """
+
+    def __init__(
+        self,
+        source: SourceLike,
+        *,
+        dtype: npt.DTypeLike | None = None,
+        scale: Number | None = None,
+        offset: Number | None = None,
+        lut: npt.ArrayLike | None = None,
+        index: str | os.PathLike[str] | GzipIndex | None = None,
+        threads: int | None = None,
+        verify: bool = True,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._closed = True
+        self._source_given = source
+        self._options: dict[str, Any] = {
+            "dtype": dtype,
+            "scale": scale,
+            "offset": offset,
+            "lut": lut,
+            "threads": threads,
+            "verify": verify,
+            "storage_options": storage_options,
+        }
+        self._threads = available_threads() if threads is None else check_threads(threads)
+        self._verify = verify
+        self._log = CheckpointLog(_SPACING_NBYTES, _MOST_CHECKPOINTS)
+        self._open()
+        try:
+            self._use_index(index)
+        except BaseException:
+            self.close()
+            raise
+
+    # ---- Opening and closing ----
+
+    def _open(self) -> None:
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._end_open = False  # whether the last item was read, but not what comes behind it
+        self._source = open_source(
+            self._source_given,
+            storage_options=self._options["storage_options"],
+            read_ahead=False,
+        )
+        self._closed = False
+        try:
+            if isinstance(self._source, FileSource):
+                self._source.limit_pieces(_PIECE_NBYTES)
+            decoder, compression = open_decoder(self._source, verify=self._verify)
+            self._header = read_header(decoder, self._source, compression)
+            check_plausible(self._header, self._source.name)
+            self._conversion = plan(
+                self._header,
+                self._options["dtype"],
+                self._options["scale"],
+                self._options["offset"],
+                self._options["lut"],
+                source=self._source.name,
+            )
+            self._access = self._make_access(decoder, compression)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_access(self, decoder: Decoder, compression: str | None) -> Access:
+        source = self._source
+        anywhere = source.can_restart and source.nbytes is not None
+        if anywhere and compression is None:
+            return PlainAccess(source)
+        if anywhere and compression == "gzip":
+            return GzipAccess(source, self._log, verify=self._verify)
+        # Not a method of this reader, which would keep itself alive then.
+        again = partial(_new_decoder, source, self._verify)
+        return ForwardAccess(source, decoder, self._header.header_nbytes, again)
+
+    def _use_index(self, index: Any) -> None:
+        found = find_index(index, self._source, self._header.compression)
+        if found is not None:
+            nbytes = self._header.header_nbytes + self._header.nbytes
+            self._log = CheckpointLog.of_index(found, nbytes)
+            self._gzip_access().log = self._log
+
+    def _gzip_access(self) -> GzipAccess:
+        if not isinstance(self._access, GzipAccess):
+            raise ValueError(needs_gzip(self._source.name))
+        return self._access
+
+    def _read_at(self, position: int, nbytes: int) -> memoryview:
+        return self._source.read_range(position, position + nbytes)
+
+    def close(self) -> None:
+        """Close the source, if it was opened here; the reader cannot be used any more."""
+        with self._lock:  # another thread may be reading
+            if not self._closed:
+                self._closed = True
+                self._source.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the reader has been closed."""
+        return self._closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            message = f"unclosed reader of {self._source.name}"
+            warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if hasattr(self._source_given, "read"):
+            raise TypeError(
+                f"{self._source.name}: expected a reader of a path, URL or bytes to pickle, found "
+                "one of a file object, which another process cannot open; open the path instead"
+            )
+        index = self._as_index() if self._log.complete else None
+        return _reopen, (self._source_given, self._options, index)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else self._header.compression or "plain"
+        return f"<IdxReader of {self._source.name}: {self.dtype} {self.shape}, {state}>"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"{self._source.name}: the reader has been closed; open it again")
+
+    def _usable(self) -> threading.RLock:
+        """Return the lock under which the reader may be used, in this process."""
+        self._check_open()
+        if self._pid != os.getpid():
+            # After a fork the lock may be held by a thread that is not here, and the position of
+            # the file is shared with the parent.
+            self._lock = threading.RLock()
+            self._pid = os.getpid()
+            if not hasattr(self._source_given, "read"):
+                log = self._log
+                self._source.close()
+                self._open()
+                self._log = log
+                if isinstance(self._access, GzipAccess):
+                    self._access.log = log
+        return self._lock
+
+    # ---- What it is ----
+
+    @property
+    def header(self) -> IdxHeader:
+        """The file's header."""
+        return self._header
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole."""
+        return self._header.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the items as they are returned."""
+        return self._header.dtype if self._conversion is None else self._conversion.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return self._header.ndim
+
+    def __len__(self) -> int:
+        if not self._header.shape:
+            raise TypeError("len() of a file of one single element")
+        return int(self._header.shape[0])
+
+    # ---- Reading ----
+
+    def read_into(self, out: Any, start: int = 0) -> int:
+        """Read items into the caller's memory.
+
+        Parameters
+        ----------
+        out : ndarray
+            Of type `dtype` and of shape ``(n, *shape[1:])``, C-contiguous and writable.
+        start : int
+            Number of the first item.
+
+        Returns
+        -------
+        int
+            How many items were read: n, or fewer at the end of the file.
+        """
+        self._check_open()
+        total = len(self)
+        start = operator.index(start)
+        if not 0 <= start <= total:
+            raise IndexError(f"start: expected an item from 0 to {total}, found {start}")
+        memory = self._memory_of_out(out)
+        n = min(len(out), total - start)
+        nbytes = n * self._item_result_nbytes
+        self._read(memory[:nbytes], start, n)
+        return n
+
+    def batches(
+        self,
+        n: int,
+        *,
+        out: np.ndarray[Any, Any] | None = None,
+        drop_last: bool = False,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        """Go through the file in batches of ``n`` items.
+
+        Parameters
+        ----------
+        n : int
+            Items of a batch; the last may be smaller.
+        out : ndarray, optional
+            Memory for one batch, to be used for all: each is then valid until the next.
+        drop_last : bool
+            Leave a smaller last batch out.
+        start, stop : int
+            Which items to go through, as in a slice.
+
+        Yields
+        ------
+        ndarray
+            Of shape ``(n, *shape[1:])``.
+
+        Examples
+        --------
+        >>> import fastidx
+        >>> with fastidx.open(bytes.fromhex("00000801 00000005 0504010902")) as reader:
+        ...     [batch.tolist() for batch in reader.batches(2)]
+        [[5, 4], [1, 9], [2]]
+        """
+        self._check_open()
+        n = operator.index(n)
+        if n < 1:
+            raise ValueError(f"n: expected a positive number of items, found {n}")
+        if out is not None:
+            self._memory_of_out(out, n)
+        first, last, _ = slice(start, stop).indices(len(self))
+        return self._batches(n, out, drop_last, first, last)
+
+    def _batches(
+        self, n: int, out: np.ndarray[Any, Any] | None, drop_last: bool, first: int, last: int
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        for begin in range(first, last, n):
+            size = min(n, last - begin)
+            if size < n and drop_last:
+                return
+            batch = self._new_array(size) if out is None else out[:size]
+            self.read_into(batch, begin)
+            yield batch
+            if begin + size == len(self) and not self._closed:
+                self._finish()
+
+    def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
+        n = max(1, _BATCH_NBYTES // max(1, self._item_result_nbytes))
+        for batch in self.batches(n):
+            yield from batch
+
+    def __getitem__(self, key: Any) -> Any:
+        self._check_open()
+        first, rest = (key[0], key[1:]) if isinstance(key, tuple) and key else (key, ())
+        if not self.shape:
+            return np.asarray(self)[key]
+        if isinstance(first, slice):
+            items = self._slice(first)
+            return items[(slice(None), *rest)] if rest else items
+        if isinstance(first, (int, np.integer)) and not isinstance(first, bool):
+            # An integer beside arrays is one of them to numpy, so let it see one.
+            return self._item(int(first))[(0, *rest)]
+        if isinstance(first, (list, range, np.ndarray)) and not rest:
+            numbers = np.asarray(first)
+            if isinstance(first, list) and not first:
+                numbers = numbers.astype(np.intp)
+            if numbers.dtype == bool and numbers.shape == (len(self),):
+                numbers = np.flatnonzero(numbers)
+            if numbers.ndim == 1 and numbers.dtype.kind in "iu":
+                return self._gather(numbers)
+        # What is left is rare, and numpy's: the whole answers it.
+        return np.asarray(self)[key]
+
+    def __getitems__(self, numbers: Sequence[int]) -> np.ndarray[Any, Any]:
+        """Return a batch of items by number, which torch's DataLoader asks for in one call."""
+        self._check_open()
+        return self._gather(np.asarray(numbers))
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> np.ndarray[Any, Any]:
+        if copy is False:
+            raise ValueError("an array of a file cannot be made without a copy; see as_memmap()")
+        self._check_open()
+        header = self._header
+        memory = for_results(header.nbytes // header.dtype.itemsize * self.dtype.itemsize)
+        self._read_bytes(memory, 0, header.nbytes)
+        array = memory.view(self.dtype).reshape(self.shape)
+        self._finish()
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def as_memmap(self) -> np.ndarray[Any, Any]:
+        """Map an uncompressed local file, or view uncompressed bytes, without reading them.
+
+        Returns
+        -------
+        ndarray
+            Read-only, big-endian as the file is, and valid while the file stays as it is.
+        """
+        self._check_open()
+        header, source = self._header, self._source_given
+        if header.compression is not None or self._conversion is not None:
+            raise ValueError(
+                f"{self._source.name}: expected an uncompressed file and no conversion to map it, "
+                "found one that has to be decoded; read it instead"
+            )
+        if isinstance(source, (str, os.PathLike)) and os.path.exists(source):
+            return np.memmap(
+                source, header.file_dtype, "r", offset=header.header_nbytes, shape=header.shape
+            )
+        if isinstance(self._source, MemorySource):
+            data = np.frombuffer(self._source.read_all(1), np.uint8)[header.header_nbytes :]
+            view = data[: header.nbytes].view(header.file_dtype).reshape(header.shape)
+            view.flags.writeable = False
+            return view
+        raise ValueError(
+            f"{self._source.name}: expected a local file or bytes to map, found another source"
+        )
+
+    # ---- Index ----
+
+    def build_index(
+        self,
+        *,
+        spacing: int = _SPACING_NBYTES,
+        progress: Callable[[int], object] | None = None,
+    ) -> GzipIndex:
+        """Decode the file once, if need be, and return where decoding can start.
+
+        Parameters
+        ----------
+        spacing : int
+            Bytes of data between two checkpoints, about; each takes 32 KiB.
+        progress : callable, optional
+            Called now and then with how many bytes of data have been decoded since the last call.
+
+        Returns
+        -------
+        GzipIndex
+            To be saved, or passed to `fastidx.open` or `fastidx.load`.
+
+        Raises
+        ------
+        ValueError
+            If this is not a gzip file that can seek.
+        IdxError
+            If the file is damaged: all of it is checked.
+        """
+        with self._usable():
+            access = self._gzip_access()
+            if not self._log.complete or self._log.spacing > spacing:
+                log = access.log = CheckpointLog(spacing)
+                access.decode_all(progress)
+                if not log.complete:
+                    raise TruncatedError(
+                        f"{self._source.name}: expected the end of the gzip stream, found that it "
+                        f"was cut after {log.nbytes:,} bytes of data or more; fetch it again"
+                    )
+                self._log = log
+            return self._as_index()
+
+    # ---- Inside ----
+
+    def _as_index(self) -> GzipIndex:
+        log, nbytes = self._log, self._source.nbytes or 0
+        complete = self._verify and len(log.crcs) == len(log.points)
+        return GzipIndex(
+            nbytes,
+            log.nbytes,
+            log.spacing,
+            list(log.points),
+            list(log.crcs) if complete else None,
+            fingerprint(nbytes, self._read_at, source=self._source.name),
+        )
+
+    @property
+    def _item_result_nbytes(self) -> int:
+        return self._header.item_nbytes // self._header.dtype.itemsize * self.dtype.itemsize
+
+    def _new_array(self, n: int) -> np.ndarray[Any, Any]:
+        memory = for_results(n * self._item_result_nbytes)
+        return memory.view(self.dtype).reshape((n, *self.shape[1:]))
+
+    def _memory_of_out(self, out: Any, n: int | None = None) -> Bytes1D:
+        if not isinstance(out, np.ndarray) or not out.ndim:
+            raise TypeError(f"out: expected an array of items, found {type(out).__name__}")
+        return bytes_of_out(out, (len(out) if n is None else n, *self.shape[1:]), self.dtype)
+
+    def _slice(self, key: slice) -> np.ndarray[Any, Any]:
+        numbers = range(*key.indices(len(self)))
+        if not numbers:
+            return self._new_array(0)
+        if abs(numbers.step) != 1:
+            return self._gather(np.array(numbers))
+        items = self._new_array(len(numbers))
+        self._read(items.reshape(-1).view(np.uint8), min(numbers), len(numbers))
+        return items if numbers.step == 1 else np.ascontiguousarray(items[::-1])
+
+    def _item(self, number: int) -> np.ndarray[Any, Any]:
+        """Read one item, as an array of one."""
+        total = len(self)
+        if not -total <= number < total:
+            raise self._out_of_bounds(number)
+        item = self._new_array(1)
+        self._read(item.reshape(-1).view(np.uint8), number % total, 1)
+        return item
+
+    def _out_of_bounds(self, number: int) -> IndexError:
+        return IndexError(f"index {number} is out of bounds for axis 0 with size {len(self)}")
+
+    def _gather(self, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Read items by number, in the order of the file, and those near each other together."""
+        total = len(self)
+        if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+            raise IndexError("expected integers, a slice or an array of integers as an index")
+        if numbers.size and (numbers.min() < -total or numbers.max() >= total):
+            raise self._out_of_bounds(numbers[(numbers < -total) | (numbers >= total)][0])
+        numbers = numbers.astype(np.intp)  # of a narrow type they could not be added to
+        numbers[numbers < 0] += total
+        items = self._new_array(len(numbers))
+        order = np.argsort(numbers, kind="stable")
+        gap = max(1, _GAP_NBYTES // max(1, self._header.item_nbytes))
+        breaks = np.flatnonzero(np.diff(numbers[order]) > gap) + 1
+        for group in np.split(order, breaks) if len(order) else []:
+            first, last = int(numbers[group[0]]), int(numbers[group[-1]])
+            for begin in range(first, last + 1, gap * 16):
+                run = self._new_array(min(gap * 16, last + 1 - begin))
+                self._read(run.reshape(-1).view(np.uint8), begin, len(run))
+                here = group[(numbers[group] >= begin) & (numbers[group] < begin + len(run))]
+                items[here] = run[numbers[here] - begin]
+        return items
+
+    def _read(self, memory: Bytes1D, first: int, n: int) -> None:
+        item = self._header.item_nbytes
+        self._read_bytes(memory, first * item, n * item)
+
+    def _read_bytes(self, memory: Bytes1D, begin: int, nbytes: int) -> None:
+        """Read the data's bytes from ``begin`` on to results in memory."""
+        if nbytes == 0:
+            return
+        with self._usable(), self._changes_noticed():
+            self._read_bytes_locked(memory, begin, nbytes)
+
+    @contextlib.contextmanager
+    def _changes_noticed(self) -> Iterator[None]:
+        """Say it by a `SourceChangedError` if a fault comes of the source being another by now."""
+        try:
+            yield
+        except SourceChangedError:
+            raise
+        except IdxError:
+            self._source.check_unchanged(suspicious=True)
+            raise
+        # Without compression nothing else tells. Of a server, `_finish` asks once.
+        if isinstance(self._access, PlainAccess) and not self._source.costly:
+            self._source.check_unchanged(suspicious=True)
+
+    def _read_bytes_locked(self, memory: Bytes1D, begin: int, nbytes: int) -> None:
+        header, name = self._header, self._source.name
+        destination = Destination(header, self._conversion, memory, nbytes)
+        place = header.header_nbytes + begin
+        large = self._threads > 1 and nbytes >= _MIN_PARALLEL_NBYTES
+        if large and read_in_threads(self._access, destination, place, self._threads):
+            if begin + nbytes == header.nbytes:
+                self._check_end(None)
+            return
+        reader = self._access.at(place, place + nbytes)
+        if isinstance(reader, (GzipStream, ForwardReader)) and reader.position < place:
+            # What comes before is missing already.
+            held = max(0, reader.position - header.header_nbytes)
+            raise truncated_error(header, name, held, reader.truncated)
+        done = destination.read(reader, 0, nbytes)
+        if done < nbytes:
+            raise truncated_error(header, name, begin + done, reader.truncated)
+        if begin + nbytes == header.nbytes:
+            self._check_end(reader)
+
+    def _check_end(self, reader: Reader | None) -> None:
+        """Check what comes behind the last item, before anyone has it, if that is not to wait."""
+        header, name = self._header, self._source.name
+        if isinstance(reader, ForwardReader) and self._source.may_wait:
+            self._end_open = True
+            self._check_end_at_hand(reader)
+        elif isinstance(reader, (GzipStream, ForwardReader)):
+            check_end(reader, header, name, strict=True)
+        elif self._known_nbytes() != header.header_nbytes + header.nbytes:
+            raise trailing_error(header, name)
+
+    def _known_nbytes(self) -> int | None:
+        """Return how much data the source is known to hold, with the header."""
+        if isinstance(self._access, PlainAccess):
+            return self._header.compressed_nbytes
+        return self._log.nbytes if self._log.complete else None
+
+    def _check_end_at_hand(self, reader: ForwardReader) -> None:
+        """Check what there is to read behind the last item, without waiting for more."""
+        self._source.only_at_hand = True
+        try:
+            check_end(reader, self._header, self._source.name, strict=True)
+            self._end_open = False
+        except NothingAtHand:
+            pass
+        finally:
+            self._source.only_at_hand = False
+
+    def _finish(self) -> None:
+        """At the end of a pass: check what the last item was not kept waiting for.
+
+        That is the rest of the stream as far as it must come, which for gzip is a checksum. Whether
+        it goes on behind that is seen only if it does so by now, as it need not ever end.
+        """
+        with self._usable(), self._changes_noticed():
+            if self._end_open and isinstance(self._access, ForwardAccess):
+                reader = self._access.cursor
+                if not reader.skip_member():
+                    raise trailing_error(self._header, self._source.name)
+                self._check_end_at_hand(reader)
+            if self._source.costly:
+                self._source.check_unchanged(suspicious=False)
+
+
+def _new_decoder(source: Source, verify: bool) -> Decoder:
+    return open_decoder(source, verify=verify)[0]
+
+
+def _reopen(source: SourceLike, options: dict[str, Any], index: GzipIndex | None) -> IdxReader:
+    return IdxReader(source, index=index, **options)
+
+
+def open(  # noqa: A001 - fastidx.open, as gzip.open
+    source: SourceLike,
+    *,
+    dtype: npt.DTypeLike | None = None,
+    scale: Number | None = None,
+    offset: Number | None = None,
+    lut: npt.ArrayLike | None = None,
+    index: str | os.PathLike[str] | GzipIndex | None = None,
+    threads: int | None = None,
+    verify: bool = True,
+    storage_options: Mapping[str, Any] | None = None,
+) -> IdxReader:
+    """Open an IDX file to read parts of it.
+
+    Parameters
+    ----------
+    source : str, PathLike, bytes-like or binary file object
+        As for `fastidx.load`. What cannot seek can be read forward.
+    dtype, scale, offset, lut
+        What to make of the items, as in `fastidx.load`.
+    index : path, GzipIndex or "auto", optional
+        Where decoding can start in a gzip file, as `IdxReader.build_index` finds. ``"auto"`` takes
+        the local file of the same name and ``.gzidx`` beside it, if there is one. By default none.
+        An index of another file is refused.
+    threads : int, optional
+        How many threads decode large slices where an index, or what has been read, allows it.
+    verify : bool
+        Check what can be checked, see below.
+    storage_options : mapping, optional
+        For a URL, what fsspec's file system is to be told, such as credentials.
+
+    Returns
+    -------
+    IdxReader
+
+    Raises
+    ------
+    IdxError
+        If this is not an IDX file, or its header claims more than the file can hold. The same
+        errors as from `fastidx.load` come later of what is read later; nothing is returned then.
+    IndexFileError
+        If the index is damaged, or that of another file.
+    TypeError, ValueError, OSError, ImportError
+        As from `fastidx.load`.
+
+    Notes
+    -----
+    A gzip file has one checksum for each member, behind it. What is read from a member's beginning
+    to its end, in order, is compared with it, also in several steps. Of other reads this can be
+    said:
+
+    - With an index made by fastidx, or where this reader has been before, each stretch between two
+      checkpoints is compared with its own checksum, if they are meant to lie at most 1 MiB apart.
+    - With another program's index, with checkpoints farther apart, and where a read begins or ends
+      inside a member of which this reader knows no more, a partial read cannot be verified: damage
+      is noticed only where it makes the data undecodable. Nor can one of an uncompressed file.
+
+    Of a stream that cannot seek, such as a pipe, items are returned as soon as they have come. What
+    must come behind the last, as a checksum, is waited for when `IdxReader.batches` or an iteration
+    ends and by ``np.asarray``, but the end of the stream is not: a peer may keep it open.
+
+    With an index, or uncompressed, a slice of a remote file is one request for just the bytes that
+    it takes; reading in order takes ever larger pieces, up to 2 MiB.
+
+    Examples
+    --------
+    >>> import fastidx
+    >>> with fastidx.open(bytes.fromhex("00000801 00000005 0504010902")) as reader:
+    ...     len(reader), reader[1], reader[-2:]
+    (5, np.uint8(4), array([9, 2], dtype=uint8))
+    """
+    return IdxReader(
+        source,
+        dtype=dtype,
+        scale=scale,
+        offset=offset,
+        lut=lut,
+        index=index,
+        threads=threads,
+        verify=verify,
+        storage_options=storage_options,
+    )

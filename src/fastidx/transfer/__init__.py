@@ -1,0 +1,1 @@
+"""Copy arrays between IDX, ``.npy`` and ``.npz`` files."""

@@ -1,0 +1,1 @@
+"""Write IDX files."""

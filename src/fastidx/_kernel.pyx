@@ -5,7 +5,6 @@ Whatever calls C here has one shape: acquire the buffers, run with the GIL relea
 of work, look for signals, check the status. Paths, shapes and policy live in the Python modules.
 """
 
-import os
 from typing import NamedTuple
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -15,6 +14,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from .errors import ChecksumError, CorruptError, IdxError, TrailingDataError, TruncatedError
+from fastidx.base import settings
 from fastidx.base.memory import in_huge_pages
 
 # RFC 1951, section 3.2.5: no distance is longer.
@@ -35,7 +35,7 @@ cdef enum: SPECULATION_SLACK = 32 * 1024
 
 
 def _init():
-    fi_cpu_init(os.environ.get("FASTIDX_PORTABLE", "") not in ("", "0"))
+    fi_cpu_init(settings.portable())
 
 
 _init()

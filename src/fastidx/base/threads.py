@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from . import settings
+
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
@@ -22,15 +24,7 @@ def available_threads() -> int:
     That is what the environment variable ``FASTIDX_THREADS`` says or, without it, the number of
     CPUs that this process may use.
     """
-    value = os.environ.get("FASTIDX_THREADS", "")
-    if not value:
-        return _usable_cpus()
-    try:
-        return check_threads(int(value))
-    except ValueError:
-        raise ValueError(
-            f"FASTIDX_THREADS: expected a positive integer, found {value!r}; correct or unset it"
-        ) from None
+    return settings.threads() or _usable_cpus()
 
 
 def _usable_cpus() -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 # These the package has imported anyway; all else is imported where it is used.
 from fastidx import IdxError, __version__, info, load
+from fastidx.base import settings
 
 from .common import FAILED, complain, is_told, one_line, positive, shape_text
 
@@ -289,7 +290,7 @@ def _demo_files(data: str | None, stack: ExitStack) -> tuple[Path, Path]:
 
     from fastidx import synthetic
 
-    folder = data if data is not None else os.environ.get("FASTIDX_TEST_DATA")
+    folder = data if data is not None else settings.test_data()
     if folder:
         images = _find(Path(folder), _IMAGES_STEMS)
         labels = _find(Path(folder), _LABELS_STEMS)

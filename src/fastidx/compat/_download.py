@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.request import urlretrieve
 
+from fastidx.base import settings
 from fastidx.datasets.copies import Place
 from fastidx.datasets.errors import MissingFileError
-from fastidx.datasets.fetching import is_offline, obtain, parts_of
+from fastidx.datasets.fetching import obtain, parts_of
 from fastidx.datasets.registry import DATASETS, Dataset
 
 from ._common import replacement
@@ -44,7 +45,7 @@ def fetch_published(name: str, folder: Path, mirror: str | None) -> Path | None:
 
 def fetch_unverified(url: str, path: Path) -> Path:
     """Fetch whatever is at an address: all of it or, if the transfer breaks off, nothing."""
-    if is_offline():
+    if settings.offline():
         raise MissingFileError(
             f"{path}: expected a file, found none, and FASTIDX_OFFLINE is set; "
             f"put there what is at {url}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from fastidx.base import settings
 from fastidx.errors import IdxError
 from fastidx.format.header import IdxHeader, describe_content
 from fastidx.reading.load import info
@@ -87,7 +88,7 @@ def data_dir(root: str | os.PathLike[str] | None = None) -> Path:
     >>> data_dir("data").as_posix()
     'data'
     """
-    chosen = os.fspath(root) if root is not None else os.environ.get("FASTIDX_DATA_DIR")
+    chosen = os.fspath(root) if root is not None else settings.data_dir()
     if chosen:
         return Path(chosen).expanduser()
     if sys.platform == "win32":

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
+
+from fastidx.base import settings
 
 from .copies import foreign_content
 from .errors import DownloadError
@@ -59,7 +60,7 @@ def urls_of(dataset: Dataset, file: File) -> list[str]:
     The environment variable ``FASTIDX_MIRROR`` replaces the public mirrors: one or more addresses,
     separated by spaces, below which each data set has a folder.
     """
-    private = os.environ.get("FASTIDX_MIRROR", "").split()
+    private = settings.mirrors()
     if private:
         return [f"{base.rstrip('/')}/{dataset.folder}/{file.name}" for base in private]
     return [base + file.name for base in dataset.mirrors]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from fastidx.base import settings
 from fastidx.base.threads import available_threads, run_all
 from fastidx.format.header import IdxHeader
 
@@ -15,7 +16,7 @@ from .download import download, locked, urls_of
 from .errors import MissingFileError, warn
 from .registry import Dataset, File, Part, describe, find
 
-__all__ = ["fetch", "is_offline", "obtain", "parts_of", "splits_of"]
+__all__ = ["fetch", "obtain", "parts_of", "splits_of"]
 
 # What a compression can add at most to data that it cannot compress, generously.
 _OVERHEAD_NBYTES = 1 << 20
@@ -101,7 +102,7 @@ def obtain(
     missing = [part for part in parts if part not in copies]
     if not missing:
         return copies
-    if not allowed or is_offline():
+    if not allowed or settings.offline():
         raise _missing(dataset, missing, place, rejected)
     with locked(place.own):
         # Another process may have fetched them while this one waited.
@@ -115,11 +116,6 @@ def obtain(
                 if part.file == file
             }
     return copies
-
-
-def is_offline() -> bool:
-    """Whether the environment forbids to use the network."""
-    return os.environ.get("FASTIDX_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")
 
 
 def _search(
@@ -157,7 +153,7 @@ def _missing(
     dataset: Dataset, parts: Sequence[Part], place: Place, rejected: Sequence[Rejected]
 ) -> MissingFileError:
     """Return the error that says which files to put where."""
-    why = "FASTIDX_OFFLINE is set" if is_offline() else "download=False"
+    why = "FASTIDX_OFFLINE is set" if settings.offline() else "download=False"
     lines = [f"{dataset.title}: files are missing in {place.own}, and {why}; put there:"]
     lines += [
         f"  {file.name} ({file.expected}) from {' or '.join(urls_of(dataset, file))}"

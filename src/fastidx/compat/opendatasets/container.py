@@ -10,11 +10,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from fastidx.base import settings
 from fastidx.compat._common import replacement
 from fastidx.datasets.copies import Copy, Place, place_of
 from fastidx.datasets.download import locked
 from fastidx.datasets.errors import DownloadError, MissingFileError
-from fastidx.datasets.fetching import is_offline, obtain, parts_of
+from fastidx.datasets.fetching import obtain, parts_of
 from fastidx.datasets.registry import Dataset, File, Part, find
 
 __all__ = ["Container"]
@@ -70,7 +71,7 @@ class Container:
         try:
             return obtain(dataset, parts, place, allowed=False)
         except MissingFileError:
-            if is_offline():
+            if settings.offline():
                 raise
         with locked(place.own):
             for part in parts:

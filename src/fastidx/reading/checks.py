@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from fastidx.codecs.detect import Decoder
-from fastidx.errors import IdxError, TrailingDataError, TruncatedError
+from fastidx.errors import IdxError, TruncatedError
+from fastidx.format.faults import trailing_error, truncated_error
 from fastidx.format.header import IdxHeader, header_length, parse_header
 from fastidx.sources.protocol import Source
 
@@ -72,57 +71,7 @@ def check_plausible(header: IdxHeader, name: str) -> None:
         )
 
 
-def truncated_error(header: IdxHeader, name: str, done: int, breaks_off: bool) -> IdxError:
-    """Return the error for data that ends early, which says how much there is."""
-    if breaks_off:
-        cause = f"the {header.compression} stream breaks off, as after a download that was cut"
-    elif header.compression is not None:
-        cause = (
-            f"the {header.compression} stream itself is complete, so the header claims more than "
-            "was written"
-        )
-    else:
-        cause = "the file was cut, or its header claims too much"
-    items = ""
-    if header.shape and header.item_nbytes:
-        items = f"; {done // header.item_nbytes:,} of {header.shape[0]:,} items complete"
-    return TruncatedError(
-        f"{name}: holds {done:,} of {header.nbytes:,} data bytes{items}; {cause}: "
-        "fetch or write it again"
-    )
-
-
-class Ending(Protocol):
-    """Anything that has been read to the end of the data, and knows what comes then."""
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the input has ended where it must not."""
-
-    def at_end(self) -> bool:
-        """Whether nothing more will come."""
-
-
-def check_end(reader: Ending, header: IdxHeader, name: str, *, strict: bool) -> None:
-    """With all data read: nothing must be missing after it and, if strict, nothing be there."""
-    if strict and not reader.at_end():
-        raise trailing_error(header, name)
-    if reader.truncated:
-        raise TruncatedError(
-            f"{name}: holds all {header.nbytes:,} data bytes, but the {header.compression} stream "
-            "breaks off before its end, so they cannot be verified; fetch it again"
-        )
-
-
 def check_size(header: IdxHeader, name: str, *, strict: bool) -> None:
     """With all data of a plain file read: if strict, it must not be larger than they are."""
     if strict and header.compressed_nbytes != header.header_nbytes + header.nbytes:
         raise trailing_error(header, name)
-
-
-def trailing_error(header: IdxHeader, name: str) -> IdxError:
-    """Return the error for bytes behind the data."""
-    return TrailingDataError(
-        f"{name}: expected the end after {header.nbytes:,} data bytes, as the header says, "
-        "found more; the header is damaged, or load it with strict=False to ignore what follows"
-    )

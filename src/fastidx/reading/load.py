@@ -9,6 +9,8 @@ import numpy as np
 from fastidx._kernel import GzipDecoder
 from fastidx.base.threads import available_threads, check_threads
 from fastidx.codecs.detect import Decoder, open_decoder
+from fastidx.codecs.ending import check_end
+from fastidx.format.faults import truncated_error
 from fastidx.format.header import IdxHeader
 from fastidx.gzipped.access import PlainAccess, load_with_index, read_in_threads
 from fastidx.gzipped.index import GzipIndex, find_index
@@ -19,14 +21,7 @@ from fastidx.items.destination import Destination, bytes_of_out
 from fastidx.opening.open import reading
 from fastidx.sources.protocol import Source, SourceLike
 
-from .checks import (
-    check_end,
-    check_plausible,
-    check_size,
-    read_header,
-    take_bytes,
-    truncated_error,
-)
+from .checks import check_plausible, check_size, read_header, take_bytes
 
 if TYPE_CHECKING:
     import os

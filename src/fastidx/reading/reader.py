@@ -16,7 +16,9 @@ import numpy as np
 from fastidx.base.memory import Bytes1D, for_results
 from fastidx.base.threads import available_threads, check_threads
 from fastidx.codecs.detect import Decoder, open_decoder
+from fastidx.codecs.ending import check_end
 from fastidx.errors import IdxError, SourceChangedError, TruncatedError
+from fastidx.format.faults import trailing_error, truncated_error
 from fastidx.format.header import IdxHeader
 from fastidx.gzipped.access import (
     Access,
@@ -36,13 +38,7 @@ from fastidx.sources.local import FileSource
 from fastidx.sources.memory import MemorySource
 from fastidx.sources.protocol import NothingAtHand, Source, SourceLike
 
-from .checks import (
-    check_end,
-    check_plausible,
-    read_header,
-    trailing_error,
-    truncated_error,
-)
+from .checks import check_plausible, read_header
 
 if TYPE_CHECKING:
     from types import TracebackType

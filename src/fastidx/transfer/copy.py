@@ -18,6 +18,7 @@ import numpy as np
 
 from fastidx.base.replace import replacement
 from fastidx.codecs.detect import open_decoder
+from fastidx.codecs.ending import check_end
 from fastidx.errors import (
     ChecksumError,
     CorruptError,
@@ -27,16 +28,11 @@ from fastidx.errors import (
     TruncatedError,
     UnsupportedDTypeError,
 )
+from fastidx.format.faults import truncated_error
 from fastidx.format.header import MAX_NDIM, TYPE_CODES, TYPE_NAMES, IdxHeader, header_for
 from fastidx.items.destination import Destination
 from fastidx.opening.open import open_source
-from fastidx.reading.checks import (
-    check_end,
-    check_plausible,
-    read_header,
-    take_bytes,
-    truncated_error,
-)
+from fastidx.reading.checks import check_plausible, read_header, take_bytes
 from fastidx.sources.local import FileSource
 from fastidx.sources.protocol import Source
 from fastidx.writing.save import file_parts, save_parts, slices

@@ -11,9 +11,9 @@ __all__ = [
     "ChecksumError",
     "ConversionError",
     "CorruptError",
+    "GzipIndexError",
     "HeaderError",
     "IdxError",
-    "IndexFileError",
     "SourceChangedError",
     "TrailingDataError",
     "TruncatedError",
@@ -71,5 +71,5 @@ class UnsupportedDTypeError(IdxError, TypeError):
     """The array to be saved has a type that IDX lacks."""
 
 
-class IndexFileError(IdxError):
+class GzipIndexError(IdxError):
     """The index is damaged, not one at all, or that of another file."""

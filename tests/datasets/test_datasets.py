@@ -40,7 +40,7 @@ def place(sample: Sample, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None
 
 
 def test_list() -> None:
-    assert datasets.list() == [
+    assert datasets.names() == [
         *("mnist", "fashion-mnist", "kmnist", "qmnist"),
         *("emnist-byclass", "emnist-bymerge", "emnist-balanced"),
         *("emnist-letters", "emnist-digits", "emnist-mnist"),

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastidx import TruncatedError
-from fastidx.errors import IdxError, IndexFileError
+from fastidx.errors import GzipIndexError, IdxError
 from fastidx.gzipped import index as gzindex
 from fastidx.gzipped.index import Checkpoint, GzipIndex, fingerprint
 
@@ -326,7 +326,7 @@ def test_wrong_types_are_misuse(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_index_is_refused(data: bytes, message: str) -> None:
-    with pytest.raises(IndexFileError, match=message) as caught:
+    with pytest.raises(GzipIndexError, match=message) as caught:
         GzipIndex.load(data)
     assert str(caught.value).startswith("<bytes>: ")
 
@@ -334,7 +334,7 @@ def test_what_is_no_index_is_refused(data: bytes, message: str) -> None:
 def test_the_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.gzidx"
     path.write_bytes(b"GZIDX")
-    with pytest.raises(IndexFileError) as caught:
+    with pytest.raises(GzipIndexError) as caught:
         GzipIndex.load(path)
     assert str(caught.value) == (
         f"{path}: expected 35 bytes of the header at position 0, found 5; "
@@ -363,7 +363,7 @@ def test_a_truncated_index_is_refused() -> None:
             assert [p[:2] for p in rest.points] == [p[:2] for p in index.points]
             assert rest.points[1] == index.points[1]
             continue
-        with pytest.raises(IndexFileError, match=r"^<bytes>: expected .*, found .*; "):
+        with pytest.raises(GzipIndexError, match=r"^<bytes>: expected .*, found .*; "):
             GzipIndex.load(data[:end])
 
 
@@ -375,7 +375,7 @@ def test_every_changed_bit_is_noticed() -> None:
     for place in places:
         for bit in range(8) if place not in windows else (place % 8,):
             changed[place] ^= 1 << bit
-            with pytest.raises(IndexFileError):
+            with pytest.raises(GzipIndexError):
                 GzipIndex.load(changed)
             changed[place] ^= 1 << bit
     assert GzipIndex.load(changed).points
@@ -383,7 +383,7 @@ def test_every_changed_bit_is_noticed() -> None:
 
 def test_more_bytes_are_noticed() -> None:
     _, data, _ = whole()
-    with pytest.raises(IndexFileError, match=f"expected the end at position {len(data):,}"):
+    with pytest.raises(GzipIndexError, match=f"expected the end at position {len(data):,}"):
         GzipIndex.load(data + b"\0")
 
 
@@ -392,7 +392,7 @@ def test_a_newer_section_is_refused() -> None:
     newer = bytearray(data[:-4])
     newer[section + 8] |= 4  # a flag without a meaning yet
     newer += struct.pack("<I", zlib.crc32(newer))
-    with pytest.raises(IndexFileError, match="or what fastidx adds for 3 points, at position"):
+    with pytest.raises(GzipIndexError, match="or what fastidx adds for 3 points, at position"):
         GzipIndex.load(newer)
 
 
@@ -400,7 +400,7 @@ def loaded_or_refused(data: bytes) -> GzipIndex | None:
     """Load an index, or see that it is refused as it should be."""
     try:
         return GzipIndex.load(data)
-    except IndexFileError as error:
+    except GzipIndexError as error:
         refusal = str(error)
     assert re.match(r"<bytes>: (point [0-9,]+( of [0-9,]+)?: )?expected .*, found .*; ", refusal)
     return None
@@ -441,7 +441,7 @@ def test_no_number_decides_how_much_memory_is_taken(data: bytes, kind: Any) -> N
     source = kind(data)
     tracemalloc.start()
     try:
-        with pytest.raises(IndexFileError):
+        with pytest.raises(GzipIndexError):
             GzipIndex.load(source)
         assert tracemalloc.get_traced_memory()[1] < 4 * MIB
     finally:
@@ -485,7 +485,7 @@ def test_another_file_of_the_same_size_is_refused(nbytes: int) -> None:
     for place in {0, min(4095, nbytes - 1), max(0, nbytes - 4096), nbytes - 1}:
         other = bytearray(data)
         other[place] ^= 1
-        with pytest.raises(IndexFileError, match="found another of the same size") as caught:
+        with pytest.raises(GzipIndexError, match="found another of the same size") as caught:
             index.check(nbytes, Reads(bytes(other)), source="x.gz")
         assert str(caught.value).startswith("x.gz: expected the file that x.gzidx was made from ")
         assert str(caught.value).endswith("; build the index again")
@@ -493,7 +493,7 @@ def test_another_file_of_the_same_size_is_refused(nbytes: int) -> None:
 
 def test_a_file_of_another_size_is_refused_unread() -> None:
     reads = Reads(bytes(1001))
-    with pytest.raises(IndexFileError) as caught:
+    with pytest.raises(GzipIndexError) as caught:
         made_from(bytes(1000)).check(1001, reads, source="x.gz")
     assert str(caught.value) == (
         "x.gz: expected the file that x.gzidx was made from, of 1,000 bytes, "
@@ -521,7 +521,7 @@ def test_stored_data_changes_the_fingerprint() -> None:
     )
     # The trap: whatever the data is, its own CRC-32 behind it leaves the same CRC-32 of the file.
     assert zlib.crc32(one[:-4]) == zlib.crc32(other[:-4]) and one != other
-    with pytest.raises(IndexFileError):
+    with pytest.raises(GzipIndexError):
         made_from(one).check(len(other), Reads(other))
 
 

@@ -16,7 +16,7 @@ from deflate_writer import gzip_member
 from reader_cases import FORMS, TYPES, Array, assert_same, compressible, form
 
 import fastidx
-from fastidx import ChecksumError, GzipIndex, IdxError, IndexFileError, reference
+from fastidx import ChecksumError, GzipIndex, GzipIndexError, IdxError, reference
 from fastidx.gzipped import access
 
 GZIP_FORMS = [name for name in FORMS if name not in ("plain", "xz")]
@@ -149,7 +149,7 @@ def test_stale_index_is_refused(threads: int, tmp_path: Path) -> None:
     other[-6] ^= 1
     for content, found in ((longer, "found one of"), (other, "another of the same size")):
         path.write_bytes(content)
-        with pytest.raises(IndexFileError, match=f"{path}: .*{found}.*build the index again"):
+        with pytest.raises(GzipIndexError, match=f"{path}: .*{found}.*build the index again"):
             fastidx.load(path, threads=threads, index="auto")
 
 

@@ -144,7 +144,7 @@ def _nowhere(source: str) -> FileNotFoundError:
 
     return FileNotFoundError(
         f"{source}: expected a file or the name of a data set, found neither; name another file, "
-        f"or one of {', '.join(datasets.list())}"
+        f"or one of {', '.join(datasets.names())}"
     )
 
 

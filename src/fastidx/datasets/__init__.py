@@ -20,8 +20,6 @@ from .errors import DatasetError, DownloadError, MissingFileError
 from .fetching import fetch
 from .loading import load
 
-list = names  # noqa: A001 - the public name, which is always used behind "datasets."
-
 __all__ = [
     "DatasetError",
     "DownloadError",
@@ -29,7 +27,7 @@ __all__ = [
     "classes",
     "fetch",
     "identify",
-    "list",
     "load",
+    "names",
     "splits",
 ]

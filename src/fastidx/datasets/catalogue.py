@@ -13,7 +13,7 @@ def names() -> list[str]:
     Examples
     --------
     >>> from fastidx import datasets
-    >>> datasets.list()[:4]
+    >>> datasets.names()[:4]
     ['mnist', 'fashion-mnist', 'kmnist', 'qmnist']
     """
     return list(DATASETS)
@@ -25,7 +25,7 @@ def splits(name: str) -> tuple[str, ...]:
     Parameters
     ----------
     name : str
-        One of `fastidx.datasets.list`.
+        One of `fastidx.datasets.names`.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def classes(name: str) -> tuple[str, ...]:
     Parameters
     ----------
     name : str
-        One of `fastidx.datasets.list`.
+        One of `fastidx.datasets.names`.
 
     Returns
     -------

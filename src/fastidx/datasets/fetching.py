@@ -35,7 +35,7 @@ def fetch(
     Parameters
     ----------
     name : str
-        One of `fastidx.datasets.list`.
+        One of `fastidx.datasets.names`.
     split : str or sequence of str, optional
         Only what these splits need; by default all.
     root : str or PathLike, optional

@@ -79,7 +79,7 @@ def load(
     Parameters
     ----------
     name : str
-        One of `fastidx.datasets.list`, in upper or lower case, with any or no separators.
+        One of `fastidx.datasets.names`, in upper or lower case, with any or no separators.
     split : str or tuple of str
         One of `fastidx.datasets.splits`; or several, whose files are decoded all at once.
     root : str or PathLike, optional

@@ -119,7 +119,7 @@ class Dataset:
     Parameters
     ----------
     name : str
-        As in `fastidx.datasets.list`.
+        As in `fastidx.datasets.names`.
     title : str
         What its publisher calls it.
     folder : str

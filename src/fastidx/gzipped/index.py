@@ -49,7 +49,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from fastidx._kernel import crc32
 from fastidx.base.replace import path_of, replacement, write_all
-from fastidx.errors import IndexFileError, TruncatedError
+from fastidx.errors import GzipIndexError, TruncatedError
 from fastidx.format.header import describe_content
 from fastidx.opening.open import open_source
 from fastidx.sources.protocol import Source, SourceLike
@@ -233,7 +233,7 @@ class GzipIndex:
 
         Raises
         ------
-        IndexFileError
+        GzipIndexError
             If this is not an index, or is one that was cut short or damaged. Damage of another
             program's windows cannot be seen.
         OSError
@@ -260,7 +260,7 @@ class GzipIndex:
 
         Raises
         ------
-        IndexFileError
+        GzipIndexError
             If it is another file: of another size or with another fingerprint.
         TruncatedError
             If ``read_at`` returns less than asked for.
@@ -279,7 +279,7 @@ class GzipIndex:
         2,000 bytes, found one of 29 bytes; build the index again
         """
         if nbytes != self.compressed_nbytes:
-            raise IndexFileError(
+            raise GzipIndexError(
                 f"{source}: expected the file that {self.name} was made from, of "
                 f"{self.compressed_nbytes:,} bytes, found one of {nbytes:,} bytes; {_REBUILD}"
             )
@@ -287,7 +287,7 @@ class GzipIndex:
             return
         found = fingerprint(nbytes, read_at, source=source)
         if found != self.fingerprint:
-            raise IndexFileError(
+            raise GzipIndexError(
                 f"{source}: expected the file that {self.name} was made from (fingerprint "
                 f"{self.fingerprint.hex()}), found another of the same size ({found.hex()}); "
                 f"{_REBUILD}"
@@ -312,7 +312,7 @@ def find_index(
 
     Raises
     ------
-    IndexFileError
+    GzipIndexError
         If it is the index of another file, or damaged.
     ValueError
         If an index is given for a source that can have none.
@@ -533,15 +533,15 @@ class _Input:
             piece = self.take(min(count - begin, most) * record.size, what)
             yield from record.iter_unpack(piece)
 
-    def _cut(self, nbytes: int, what: str, found: int) -> IndexFileError:
+    def _cut(self, nbytes: int, what: str, found: int) -> GzipIndexError:
         return self.refusal(
             f"expected {nbytes:,} bytes of {what} at position {self.position:,}, found {found:,}",
             "the index was cut short: copy it again or build it again",
         )
 
-    def refusal(self, fault: str, remedy: str = f"it is damaged: {_REBUILD}") -> IndexFileError:
+    def refusal(self, fault: str, remedy: str = f"it is damaged: {_REBUILD}") -> GzipIndexError:
         """Return the error that says what is wrong with this file."""
-        return IndexFileError(f"{self.name}: {fault}; {remedy}")
+        return GzipIndexError(f"{self.name}: {fault}; {remedy}")
 
 
 def _load(file: _Input) -> GzipIndex:

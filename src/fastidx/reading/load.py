@@ -140,7 +140,7 @@ def load(
         If the file ends early; the message says how much it holds.
     TrailingDataError
         If it goes on after the data, unless ``strict=False``.
-    IndexFileError
+    GzipIndexError
         If the index is damaged, or that of another file.
     ConversionError
         If ``dtype`` cannot hold a value that occurs in the file.

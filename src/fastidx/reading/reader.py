@@ -660,7 +660,7 @@ def open(  # noqa: A001 - fastidx.open, as gzip.open
     IdxError
         If this is not an IDX file, or its header claims more than the file can hold. The same
         errors as from `fastidx.load` come later of what is read later; nothing is returned then.
-    IndexFileError
+    GzipIndexError
         If the index is damaged, or that of another file.
     TypeError, ValueError, OSError, ImportError
         As from `fastidx.load`.

@@ -22,7 +22,6 @@ from fastidx.compat._common import (
     errors_also,
     load_images,
     load_labels,
-    replacement,
     unwrapped,
 )
 
@@ -116,24 +115,6 @@ def test_sources_are_named(tmp_path: Path) -> None:
             assert str(info.value).startswith(f"{path}: expected labels")
     with pytest.raises(HeaderError, match="<bytes>: expected labels"):
         load_labels(path.read_bytes())
-
-
-def test_replacement_is_all_or_nothing(tmp_path: Path) -> None:
-    target = tmp_path / "file"
-    target.write_text("old")
-
-    def write_half() -> None:
-        with replacement(target) as path:
-            path.write_text("half")
-            path.with_name("missing").stat()
-
-    with pytest.raises(FileNotFoundError):
-        write_half()
-    assert target.read_text() == "old"
-    with replacement(target) as path:
-        path.write_text("new")
-    assert target.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [target]
 
 
 @pytest.mark.parametrize(

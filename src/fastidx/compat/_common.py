@@ -7,8 +7,7 @@ import gzip
 import itertools
 import os
 import zlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -146,14 +145,3 @@ def name_of(source: object) -> str:
         return str(source)
     name = getattr(source, "name", source)
     return name if isinstance(name, str) else f"<{type(source).__name__}>"
-
-
-@contextlib.contextmanager
-def replacement(target: Path) -> Iterator[Path]:
-    """Yield a path to write to, which becomes ``target`` unless something fails."""
-    temporary = target.with_name(f".fastidx-{os.urandom(8).hex()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

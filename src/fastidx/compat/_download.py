@@ -6,12 +6,11 @@ from pathlib import Path
 from urllib.request import urlretrieve
 
 from fastidx.base import settings
+from fastidx.base.replace import replacement_path
 from fastidx.datasets.copies import Place
 from fastidx.datasets.errors import MissingFileError
 from fastidx.datasets.fetching import obtain, parts_of
 from fastidx.datasets.registry import DATASETS, Dataset
-
-from ._common import replacement
 
 __all__ = ["fetch_published", "fetch_unverified"]
 
@@ -50,7 +49,7 @@ def fetch_unverified(url: str, path: Path) -> Path:
             f"{path}: expected a file, found none, and FASTIDX_OFFLINE is set; "
             f"put there what is at {url}"
         )
-    with replacement(path) as temporary:
+    with replacement_path(path) as temporary:
         urlretrieve(url, temporary)
     return path
 

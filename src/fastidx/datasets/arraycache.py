@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy
 
+from fastidx.base.replace import replacement
+
 from .conversion import Array
 from .errors import warn
 from .registry import Part
@@ -53,18 +55,13 @@ def open_array(path: Path, part: Part) -> Array | None:
 
 def save_array(path: Path, array: Array, part: Part, source: Path) -> None:
     """Keep an array at ``path``, all of it or nothing; if that fails, warn."""
-    temporary = path.with_name(f".fastidx-{os.urandom(8).hex()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                # Not np.save, whose error for a full disk does not say that it is full.
-                npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(array))
-                file.write(array.data)
-                np.save(file, np.array(json.dumps(_stamp(path, source, part))))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacement(path) as file:
+            # np.save's error for a full disk does not say that the disk is full.
+            npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(array))
+            file.write(array.data)
+            np.save(file, np.array(json.dumps(_stamp(path, source, part))))
     except OSError as error:
         warn(
             f"{path}: the decoded array cannot be kept there ({error.strerror or error}); "

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastidx.base import settings
-from fastidx.compat._common import replacement
+from fastidx.base.replace import replacement_path
 from fastidx.datasets.copies import Copy, Place, place_of
 from fastidx.datasets.download import locked
 from fastidx.datasets.errors import DownloadError, MissingFileError
@@ -86,9 +86,9 @@ class Container:
         file, system = part.file, self._file_system()
         target = place.own / file.name
         try:
-            with replacement(target) as temporary:
-                system.get_file(f"{self.container}/{file.name}", str(temporary))
-                _check(temporary, file)
+            with replacement_path(target) as temporary:
+                system.get_file(f"{self.container}/{file.name}", temporary)
+                _check(Path(temporary), file)
         except Exception as error:
             # The packages behind adlfs raise what they like, of types that are all their own.
             raise DownloadError(

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastidx import info, load, save
+from fastidx.base.replace import replacement_path
 from fastidx.base.threads import available_threads, run_all
-from fastidx.compat._common import Rows, as_rows, replacement
+from fastidx.compat._common import Rows, as_rows
 
 from .container import Container
 from .files import pandas
@@ -267,5 +268,5 @@ def _put(source: Path, target: Path) -> None:
     if info(source).compression is None:
         save(target, load(source), compression="gzip")
         return
-    with replacement(target) as temporary:
+    with replacement_path(target) as temporary:
         shutil.copyfile(source, temporary)

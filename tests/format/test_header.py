@@ -23,11 +23,11 @@ from fastidx import errors
 from fastidx.errors import HeaderError, IdxError, TruncatedError, UnsupportedDTypeError
 from fastidx.format.header import (
     IdxHeader,
-    describe_content,
     header_for,
     header_length,
     parse_header,
 )
+from fastidx.format.recognise import describe_content
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
 # Products with float64 stay within what an array can hold.
@@ -76,8 +76,8 @@ def test_header_survives_the_round_trip(code: int, shape: tuple[int, ...]) -> No
     data = header.to_bytes()
     assert data[:4] == bytes([0, 0, code, len(shape)])
     assert data[4:] == b"".join(dim.to_bytes(4, "big") for dim in shape)
-    assert parse_header(data + b"data", source=FILE) == header
-    assert header_length(data, source=FILE) == len(data) == header.header_nbytes
+    assert parse_header(data + b"data", name=FILE) == header
+    assert header_length(data, name=FILE) == len(data) == header.header_nbytes
 
 
 @pytest.mark.parametrize(("code", "name"), TYPES.items())
@@ -120,13 +120,13 @@ def test_header_is_immutable_and_hashable() -> None:
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_any_bytes_like_header_is_parsed(kind: Callable[[bytes], Any]) -> None:
     data = kind(bytes.fromhex("00000d02 00000002 00000003 ffff"))
-    assert header_length(data, source=FILE) == 12
-    assert parse_header(data, source=FILE) == IdxHeader(0x0D, (2, 3))
+    assert header_length(data, name=FILE) == 12
+    assert parse_header(data, name=FILE) == IdxHeader(0x0D, (2, 3))
 
 
 def test_empty_file_is_named_as_such() -> None:
     with pytest.raises(TruncatedError) as caught:
-        header_length(b"", source=FILE)
+        header_length(b"", name=FILE)
     for part in (FILE, "at least 4 bytes", "empty file (0 bytes)", "fetch it again"):
         assert part in str(caught.value)
 
@@ -135,7 +135,7 @@ def test_empty_file_is_named_as_such() -> None:
 def test_beginning_of_a_magic_number_is_truncated(length: int) -> None:
     start = bytes.fromhex("00000803")[:length]
     with pytest.raises(TruncatedError) as caught:
-        header_length(start, source=FILE)
+        header_length(start, name=FILE)
     for part in (FILE, "at least 4 bytes", f"only {start.hex(' ')};", "cut", "fetch it again"):
         assert part in str(caught.value)
 
@@ -144,24 +144,24 @@ def test_beginning_of_a_magic_number_is_truncated(length: int) -> None:
 def test_cut_header_is_truncated(length: int) -> None:
     data = IdxHeader(0x08, (60000, 28, 28)).to_bytes()[:length]
     with pytest.raises(TruncatedError) as caught:
-        parse_header(data, source=FILE)
+        parse_header(data, name=FILE)
     for part in (FILE, "16 bytes (3 dimensions)", f"only {length};", "cut", "fetch it again"):
         assert part in str(caught.value)
 
 
 @pytest.mark.parametrize("code", [0x00, 0x07, 0x0A, 0x0F, 0xFF])
 def test_unknown_type_code_names_the_known_ones(code: int) -> None:
-    message = message_of(header_length, bytes([0, 0, code, 1]), source=FILE)
+    message = message_of(header_length, bytes([0, 0, code, 1]), name=FILE)
     for part in (FILE, f"found 0x{code:02X};", "0x08 (uint8)", "0x0E (float64)", "damaged"):
         assert part in message
     with pytest.raises(HeaderError):
-        header_length(bytes([0, 0, code]), source=FILE)
+        header_length(bytes([0, 0, code]), name=FILE)
 
 
 def test_more_dimensions_than_numpy_holds_are_refused() -> None:
     shape = (1,) * 64
-    assert parse_header(IdxHeader(8, shape).to_bytes(), source=FILE).shape == shape
-    message = message_of(parse_header, IdxHeader(8, (1,) * 65).to_bytes(), source=FILE)
+    assert parse_header(IdxHeader(8, shape).to_bytes(), name=FILE).shape == shape
+    message = message_of(parse_header, IdxHeader(8, (1,) * 65).to_bytes(), name=FILE)
     for part in (FILE, "at most 64 dimensions", "found 65", "damaged", "fetch it again"):
         assert part in message
 
@@ -169,7 +169,7 @@ def test_more_dimensions_than_numpy_holds_are_refused() -> None:
 @pytest.mark.parametrize("prefix", [b"\x12\x34\x56\x78", b"\x00\x01\x08\x03", b"\xfe", b"\x00\x10"])
 def test_unrecognised_bytes_are_shown(prefix: bytes) -> None:
     with pytest.raises(HeaderError) as caught:
-        header_length(prefix, source=FILE)
+        header_length(prefix, name=FILE)
     for part in (FILE, "starts with 00 00", f"found {prefix.hex(' ')};", "fetch it again"):
         assert part in str(caught.value)
 
@@ -185,7 +185,7 @@ def test_unrecognised_bytes_are_shown(prefix: bytes) -> None:
 )
 def test_sizes_that_no_array_can_have_are_refused(code: int, shape: tuple[int, ...]) -> None:
     with pytest.raises(HeaderError) as caught:
-        parse_header(IdxHeader(code, shape).to_bytes(), source=FILE)
+        parse_header(IdxHeader(code, shape).to_bytes(), name=FILE)
     for part in (FILE, "at most 9,223,372,036,854,775,807", f"{shape[-1]:,} elements", "damaged"):
         assert part in str(caught.value)
 
@@ -199,18 +199,18 @@ def test_sizes_with_empty_dimensions_pass_exactly_where_numpy_makes_them(
     try:
         np.empty(shape, TYPES[code])
     except ValueError:
-        message_of(parse_header, data, source=FILE)
+        message_of(parse_header, data, name=FILE)
     else:
-        assert parse_header(data, source=FILE).shape == shape
+        assert parse_header(data, name=FILE).shape == shape
 
 
 @given(st.sampled_from([b"", b"\0", b"\0\0\x08", b"\0\0\x0d\2"]), st.binary(max_size=24))
 def test_any_bytes_give_a_header_or_one_of_two_errors(start: bytes, rest: bytes) -> None:
     data = start + rest
     try:
-        header = parse_header(data, source=FILE)
+        header = parse_header(data, name=FILE)
     except (HeaderError, TruncatedError):
-        assert message_of(parse_header, data, source=FILE).startswith(f"{FILE}: expected ")
+        assert message_of(parse_header, data, name=FILE).startswith(f"{FILE}: expected ")
     else:
         assert data.startswith(header.to_bytes())
 
@@ -289,7 +289,7 @@ CLASSICS = [
 def test_classic_is_recognised_and_told_what_to_do(content: bytes, name: str, remedy: str) -> None:
     assert name in (describe_content(content) or "")
     with pytest.raises(HeaderError) as caught:
-        header_length(content, source=FILE)
+        header_length(content, name=FILE)
     for part in (FILE, "expected an IDX file", f"found {describe_content(content)} (", remedy):
         assert part in str(caught.value)
 
@@ -317,10 +317,10 @@ def test_idx_and_unknown_content_get_no_name(content: bytes) -> None:
 
 
 def test_message_shows_text_as_text_and_binary_as_hex() -> None:
-    message = message_of(header_length, b'{"error": "' + b"x" * 5000, source=FILE)
+    message = message_of(header_length, b'{"error": "' + b"x" * 5000, name=FILE)
     assert """it starts with '{"error": "xxxx""" in message
     assert len(message) < 400
-    message = message_of(header_length, b"\x89PNG\r\n\x1a\n\0\0\0", source=FILE)
+    message = message_of(header_length, b"\x89PNG\r\n\x1a\n\0\0\0", name=FILE)
     assert "it starts with 89 50 4e 47 0d 0a 1a 0a)" in message
 
 
@@ -355,7 +355,7 @@ WIDE = [
 def test_advice_for_64_bit_integers_follows_the_values(
     array: np.ndarray[Any, Any], advice: str
 ) -> None:
-    message = message_of(header_for, array, target=FILE)
+    message = message_of(header_for, array, name=FILE)
     assert f"found {array.dtype.name};" in message
     assert advice in message
 
@@ -377,7 +377,7 @@ NEAREST = {
 @pytest.mark.parametrize(("dtype", "advice"), NEAREST.items())
 def test_unsupported_type_names_the_nearest_that_fits(dtype: str, advice: str) -> None:
     with pytest.raises(UnsupportedDTypeError) as caught:
-        header_for(np.zeros(2, dtype=dtype), target=FILE)
+        header_for(np.zeros(2, dtype=dtype), name=FILE)
     types = "uint8, int8, int16, int32, float32, float64"
     for part in (FILE, f"that IDX has ({types})", "found ", advice):
         assert part in str(caught.value)
@@ -403,6 +403,6 @@ def test_dimension_of_33_bits_is_refused() -> None:
     assert header_for(widest).shape == (2**32 - 1,)
     too_wide = np.broadcast_to(np.uint8(0), (2, 2**32))
     with pytest.raises(HeaderError) as caught:
-        header_for(too_wide, target=FILE)
+        header_for(too_wide, name=FILE)
     for part in (FILE, "at most 4,294,967,295", "found 4,294,967,296", "save it in parts"):
         assert part in str(caught.value)

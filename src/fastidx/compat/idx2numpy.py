@@ -196,7 +196,7 @@ def _plain_header(file: Any) -> IdxHeader | None:
         start = file.read(_USUAL_HEADER_NBYTES)
         if start[:2] == b"\0\0" and hasattr(file, "readinto"):
             rest = 4 + 4 * start[3] - _USUAL_HEADER_NBYTES
-            header = parse_header(start + file.read(rest) if rest > 0 else start, source="")
+            header = parse_header(start + file.read(rest) if rest > 0 else start, name="")
             end = file.seek(0, os.SEEK_END)
             if end == position + header.header_nbytes + header.nbytes:
                 file.seek(position + header.header_nbytes)

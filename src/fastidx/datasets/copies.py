@@ -16,7 +16,9 @@ from typing import TypeVar
 
 from fastidx.base import settings
 from fastidx.errors import IdxError
-from fastidx.format.header import IdxHeader, describe_content
+from fastidx.format.header import IdxHeader
+from fastidx.format.recognise import describe_content
+from fastidx.format.typecodes import PREFIX_NBYTES
 from fastidx.reading.load import info
 
 from .registry import Dataset, File, Part, names_by_hash
@@ -36,7 +38,6 @@ _Expected = TypeVar("_Expected", File, Part)
 
 # What a file of each suffix is by its content, in the words of describe_content.
 _KINDS = {".gz": "a gzip file", ".xz": "an xz file", ".zip": "a zip archive"}
-_PREFIX_NBYTES = 512
 
 # What hashing has found, for each file as it was then: until it changes it is not hashed again.
 _verdicts: dict[tuple[object, ...], str | None] = {}
@@ -224,7 +225,7 @@ def _describe_wrong(path: Path, file: File) -> str:
     if known:
         return f"it is {known}"
     with path.open("rb") as opened:
-        content = foreign_content(opened.read(_PREFIX_NBYTES), file)
+        content = foreign_content(opened.read(PREFIX_NBYTES), file)
     if content is not None:
         return f"it is {content} ({nbytes:,} bytes)"
     if file.nbytes is not None and nbytes < file.nbytes:

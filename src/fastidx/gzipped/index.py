@@ -50,7 +50,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 from fastidx._kernel import crc32
 from fastidx.base.replace import path_of, replacement, write_all
 from fastidx.errors import GzipIndexError, TruncatedError
-from fastidx.format.header import describe_content
 from fastidx.opening.open import open_source
 from fastidx.sources.protocol import Source, SourceLike
 
@@ -572,6 +571,8 @@ def _check_kind(file: _Input) -> None:
     prefix = file.peek()
     if prefix[: len(_MAGIC)] == _MAGIC[: len(prefix)] and prefix:
         return
+    from fastidx.format.recognise import describe_content
+
     # indexed_gzip and rapidgzip can be asked for this instead; it has eight zero bytes in front.
     kind = "an index of gztool" if prefix[8:15] == b"gzipind" else describe_content(prefix)
     raise file.refusal(

@@ -16,7 +16,9 @@ import numpy as np
 
 from fastidx.codecs.detect import open_decoder
 from fastidx.errors import ChecksumError, CorruptError, HeaderError, IdxError, TruncatedError
-from fastidx.format.header import describe_content, header_length
+from fastidx.format.header import header_length
+from fastidx.format.recognise import describe_content
+from fastidx.format.typecodes import MAX_EXPANSION
 from fastidx.sources.local import FileSource
 from fastidx.sources.protocol import Source
 from fastidx.sources.remote import LARGE_NBYTES, SMALL_NBYTES, RemoteFile
@@ -30,8 +32,6 @@ try:
 except ImportError:  # an optional part of the standard library, which zipfile can do without
     _LzmaError = zipfile.BadZipFile
 
-# DEFLATE expands at most so many times, see reading/checks.py.
-_MAX_EXPANSION = 1032
 # Looking into more members than this takes too long, all the more on a server.
 _MAX_LOOKED_INTO = 64
 _MAX_LISTED = 24
@@ -211,7 +211,7 @@ class _Archive:
         if self.source.nbytes is not None and held > self.source.nbytes:
             return None
         if info.compress_type == zipfile.ZIP_DEFLATED:
-            held *= _MAX_EXPANSION
+            held *= MAX_EXPANSION["gzip"]
         elif info.compress_type != zipfile.ZIP_STORED:
             return None
         return info.file_size if info.file_size <= held else None
@@ -270,7 +270,7 @@ class _Archive:
             with self.open(info) as file:
                 source = FileSource(_Data(self, info, file), info.filename, owned=False)
                 decoder, _ = open_decoder(source, read_ahead=False)
-                header_length(bytes(start[: decoder.read_into(start)]), source=info.filename)
+                header_length(bytes(start[: decoder.read_into(start)]), name=info.filename)
         except IdxError:
             return False
         return True

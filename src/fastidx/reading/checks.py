@@ -6,15 +6,8 @@ from fastidx.codecs.detect import Decoder
 from fastidx.errors import IdxError, TruncatedError
 from fastidx.format.faults import trailing_error, truncated_error
 from fastidx.format.header import IdxHeader, header_length, parse_header
+from fastidx.format.typecodes import MAX_EXPANSION, PREFIX_NBYTES
 from fastidx.sources.protocol import Source
-
-# The most bytes that one byte can stand for. DEFLATE's best: 258 bytes for two bits, with codes of
-# one bit each (RFC 1951, section 3.2.5). LZMA's best: 273 bytes for 14 binary decisions, none of
-# which gets cheaper than log2(2048 / 2017) bits; that makes 7,094.
-_MAX_EXPANSION = {"gzip": 1032, "xz": 7100}
-
-# As much as recognition of other kinds of file looks at.
-_PREFIX_NBYTES = 512
 
 
 def take_bytes(decoder: Decoder, nbytes: int) -> bytes:
@@ -27,17 +20,17 @@ def read_header(decoder: Decoder, source: Source, compression: str | None) -> Id
     """Read the header, with which any IDX file begins, or say what the file is instead."""
     prefix = take_bytes(decoder, 4)
     try:
-        length = header_length(prefix, source=source.name)
+        length = header_length(prefix, name=source.name)
     except IdxError:
         length = None
     if length is None:
         # With more of the content in view the message can say what it is instead.
-        prefix += take_bytes(decoder, _PREFIX_NBYTES - 4)
+        prefix += take_bytes(decoder, PREFIX_NBYTES - 4)
         _check_not_cut(decoder, source.name, prefix, 4, compression)
-        length = header_length(prefix, source=source.name)
+        length = header_length(prefix, name=source.name)
     prefix += take_bytes(decoder, length - len(prefix))
     _check_not_cut(decoder, source.name, prefix, length, compression)
-    header = parse_header(prefix, source=source.name)
+    header = parse_header(prefix, name=source.name)
     return IdxHeader(header.type_code, header.shape, compression, source.nbytes)
 
 
@@ -62,7 +55,7 @@ def check_plausible(header: IdxHeader, name: str) -> None:
         if held < header.nbytes:
             raise truncated_error(header, name, held, False)
         return
-    expansion = _MAX_EXPANSION[header.compression]
+    expansion = MAX_EXPANSION[header.compression]
     if header.header_nbytes + header.nbytes > expansion * header.compressed_nbytes:
         raise TruncatedError(
             f"{name}: expected {header.nbytes:,} data bytes, as the header claims, found a file of "

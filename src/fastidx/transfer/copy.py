@@ -29,7 +29,8 @@ from fastidx.errors import (
     UnsupportedDTypeError,
 )
 from fastidx.format.faults import truncated_error
-from fastidx.format.header import MAX_NDIM, TYPE_CODES, TYPE_NAMES, IdxHeader, header_for
+from fastidx.format.header import IdxHeader, header_for
+from fastidx.format.typecodes import MAX_NDIM, TYPE_CODES, TYPE_NAMES
 from fastidx.items.destination import Destination
 from fastidx.opening.open import open_source
 from fastidx.reading.checks import check_plausible, read_header, take_bytes
@@ -383,7 +384,7 @@ def write_values(
         save_parts(target, npy_parts(values), compression=None)
     else:
         # The values of this array take no memory: it is one, repeated.
-        header = header_for(np.broadcast_to(values.dtype.type(0), values.shape), target=target)
+        header = header_for(np.broadcast_to(values.dtype.type(0), values.shape), name=target)
         save_parts(target, file_parts(header, values.parts), compression=compression)
 
 

@@ -99,7 +99,7 @@ def save(
     path = path_of(target)
     name = path if path is not None else str(getattr(target, "name", "<file object>"))
     values = np.asarray(array)
-    header = header_for(values, target=name)
+    header = header_for(values, name=name)
     parts = file_parts(header, slices(values, header.file_dtype))
     save_parts(target, parts, compression=compression, level=level, threads=threads)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastidx.format.header import header_for
-from fastidx.items.conversion import Array, Number, plan
+from fastidx.items.conversion import Array, Number, conversion_for
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +25,7 @@ def convert(
     source: str,
 ) -> Array:
     """Return uint8 images as ``dtype``, after ``x * scale + offset`` or ``lut[x]``."""
-    conversion = plan(header_for(images), dtype, scale, offset, lut, source=source)
+    conversion = conversion_for(header_for(images), dtype, scale, offset, lut, name=source)
     if conversion is None or conversion.table is None:
         return images
     if conversion.refused is not None and (occurring := conversion.refused[images]).any():

@@ -1,14 +1,15 @@
-"""Items of another type than the file's: ``dtype``, ``x * scale + offset``, or a table.
+"""Convert items to another type: by ``dtype``, ``x * scale + offset``, or a table.
 
-One rule holds for every type of file. The value is computed in float64, each operation rounded by
-itself as numpy rounds it: times ``scale``, plus ``offset``. Then it is rounded once to ``dtype``,
-to nearest and on a tie to even, for integers too (`numpy.rint`); a bool says whether it is not 0.
-Without ``scale`` and ``offset`` the value is the item itself, exactly. What ``dtype`` cannot hold
-is refused: NaN and what is out of range by an integer, a finite value that would become infinite
-by a float. Nothing wraps around, and nothing is refused that does not occur in the file.
+One rule holds for every type of file. The value is computed in float64: times ``scale``, plus
+``offset``, and each of the two operations rounds as numpy rounds. Then the value is rounded once
+to ``dtype``, to nearest and ties to even, for integers too (`numpy.rint`). A bool is True unless
+the value is 0. Without ``scale`` and ``offset`` the value is the item itself, exactly. A value
+that ``dtype`` cannot hold is refused: an integer refuses NaN and values out of its range, a float
+refuses a finite value that would become infinite. Nothing wraps around, and no value is refused
+that does not occur in the file.
 
-For 8-bit data all of that happens 256 times, here, and the kernel looks the results up. Data of
-other types is converted by numpy, in blocks that stay in the cache.
+For 8-bit data this module converts all 256 values once, and the kernel looks the results up.
+numpy converts data of other types, in blocks that stay in the cache.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from fastidx.errors import ConversionError
 from fastidx.format.header import IdxHeader
 
 if TYPE_CHECKING:
-    from fractions import Fraction  # to import it takes longer than the rest of this package
+    from fractions import Fraction  # its import takes longer than that of this package
 
     import numpy.typing as npt
 
@@ -31,26 +32,28 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 _Step: TypeAlias = tuple[np.ufunc, float]  # an operation and its second operand
 Number: TypeAlias = "float | Fraction | np.integer[Any] | np.floating[Any]"
 
-# A block's values in float64 take 256 KiB, which leaves the L2 cache room for the rest. With fewer
-# the cost of calling numpy shows (8192: half as much again); with more it gets no faster.
-_BLOCK_NITEMS = 32768
+# A block takes 256 KiB in float64, which leaves room in the L2 cache for items and results. Smaller
+# blocks pay for more calls of numpy (8192: half as much again); larger ones are no faster.
+BLOCK_NITEMS = 32768
 _TABLE_NITEMS = 256
 _EXPECTED_DTYPE = "bool, or an integer or float type of at most 64 bits"
 
 
 class Conversion:
-    """How the items of one file become items of the result; see `plan`.
+    """The rule by which the items of one file become items of the result.
 
-    Any number of threads may use one, each with slices of its own.
+    Made by `conversion_for`. Any number of threads may use one conversion, each on slices of its
+    own.
 
     Attributes
     ----------
     dtype : dtype
         Type of the result, in native byte order.
     table : ndarray or None
-        For 8-bit data the result for each byte of the file, 256 entries; otherwise None.
+        For 8-bit data, the result for each byte of the file: 256 entries of ``dtype``. None for
+        other data.
     refused : ndarray of bool or None
-        Which of the 256 bytes have no result; None if all have one.
+        Shape (256,): True for each byte that ``dtype`` cannot hold. None if it can hold all.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Conversion:
         dtype: np.dtype[Any],
         steps: list[_Step],
         lut: Array | None,
-        source: str,
+        name: str,
     ) -> None:
         self.dtype = dtype
         self.table: Array | None = None
@@ -67,13 +70,14 @@ class Conversion:
         self._file_dtype = file_dtype
         self._steps = steps
         self._lut = lut
-        self._source = source
+        self._name = name
         given = file_dtype if lut is None else lut.dtype
         self._may_refuse = bool(steps) or not np.can_cast(given, dtype, "safe")
         if file_dtype.itemsize == 1:
             self._tabulate()
         elif file_dtype.kind == "i" and self._may_refuse:
-            # Every operation and rounding is monotonic, so what holds for both ends holds between.
+            # Every operation and rounding is monotonic: if both ends have results, so have all
+            # values between.
             ends = np.array([np.iinfo(file_dtype).min, np.iinfo(file_dtype).max], file_dtype)
             self._may_refuse = self._first_refused(ends, np.empty(2, dtype)) is not None
 
@@ -107,20 +111,20 @@ class Conversion:
         with np.errstate(all="ignore"):
             self.refused = self._convert(items, self.table)
         if self.refused is not None:
-            self.table[self.refused] = 0  # rather than what happens to come of it here
+            self.table[self.refused] = 0  # numpy's result depends on the CPU
 
     def _first_refused(self, items: Array, out: Array) -> int | None:
-        # Not even when the caller has told numpy to raise: what goes wrong is judged here.
+        # A caller may have told numpy to raise, but this module judges the results itself.
         with np.errstate(all="ignore"):
-            for begin in range(0, len(items), _BLOCK_NITEMS):
-                block = slice(begin, begin + _BLOCK_NITEMS)
+            for begin in range(0, len(items), BLOCK_NITEMS):
+                block = slice(begin, begin + BLOCK_NITEMS)
                 refused = self._convert(items[block], out[block])
                 if refused is not None:
                     return begin + int(refused.argmax())
         return None
 
     def _convert(self, items: Array, out: Array) -> Array | None:
-        """Write the results, and return which items have none; None if all have one."""
+        """Write the results, and return which items are refused; None if no item is."""
         values = self._values(items, out)
         if self.dtype.kind == "b":
             np.not_equal(values, 0, out=out)
@@ -138,7 +142,7 @@ class Conversion:
         return refused if refused.any() else None
 
     def _values(self, items: Array, out: Array) -> Array:
-        """Return what is to be rounded: the items themselves, or float64, in ``out`` if it fits."""
+        """Return the values to be rounded: the items, or float64 values, if possible in ``out``."""
         rounds = self.dtype.kind in "iu" and items.dtype.kind == "f"
         if not self._steps and not rounds:
             return items
@@ -164,58 +168,59 @@ class Conversion:
                 self._compute(value)
             found += f", which becomes {value[0]}"
         return ConversionError(
-            f"{self._source}: expected values that {self.dtype.name} can hold "
+            f"{self._name}: expected values that {self.dtype.name} can hold "
             f"({_range(self.dtype)}), found {found}; choose a dtype that holds it, or {remedy}"
         )
 
 
-def plan(
+def conversion_for(
     header: IdxHeader,
     dtype: npt.DTypeLike | None = None,
     scale: Number | None = None,
     offset: Number | None = None,
     lut: npt.ArrayLike | None = None,
     *,
-    source: str,
+    name: str,
 ) -> Conversion | None:
-    """Decide what is to become of a file's items.
+    """Return the conversion that these options ask for.
 
     Parameters
     ----------
     header : IdxHeader
-        Of the file.
+        The header of the file.
     dtype : dtype-like, optional
         Type of the result: bool, an integer or a float of at most 64 bits, in native byte order.
         By default the file's type; with ``scale`` or ``offset``, float64; with ``lut``, its type.
     scale : int, float or Fraction, optional
-        Factor. A `fractions.Fraction` multiplies by its numerator and divides by its denominator,
-        so that ``Fraction(1, 255)`` is exactly the division ``x / 255.0``, where ``1 / 255`` would
-        be a multiplication by a rounded number.
+        Factor. A `fractions.Fraction` multiplies by its numerator and divides by its denominator:
+        ``Fraction(1, 255)`` gives exactly ``x / 255.0``, but ``1 / 255`` multiplies by a rounded
+        number.
     offset : int, float or Fraction, optional
-        What is added then.
+        Added to the product.
     lut : array-like of 256 numbers, optional
-        For 8-bit data instead of ``scale`` and ``offset``: the result is ``lut[x]``, with x from
-        -128 to -1 counted from the end, as numpy and Python index. Its values are rounded to
-        ``dtype`` like others.
-    source : str
-        What the messages call the file.
+        For 8-bit data, instead of ``scale`` and ``offset``: the result is ``lut[x]``, where
+        negative x count from the end, as in numpy and Python. Its values are rounded to ``dtype``
+        like others.
+    name : str
+        The name of the file in messages.
 
     Returns
     -------
     Conversion or None
-        None if the items stay what they are.
+        None if the items stay as they are.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is nothing that can be used, or not with this file.
+        If an argument cannot be used, or cannot be used with this file.
 
     Examples
     --------
     >>> from fractions import Fraction
-    >>> from fastidx.items.conversion import plan
+    >>> from fastidx.items.conversion import conversion_for
     >>> from fastidx.format.header import IdxHeader
-    >>> conversion = plan(IdxHeader(0x08, (60000,)), scale=Fraction(1, 255), source="train-images")
+    >>> header = IdxHeader(0x08, (60000,))
+    >>> conversion = conversion_for(header, scale=Fraction(1, 255), name="train-images")
     >>> conversion.dtype, len(conversion.table), conversion.table[51]
     (dtype('float64'), 256, np.float64(0.2))
     """
@@ -228,7 +233,7 @@ def plan(
         )
     if table is not None and header.dtype.itemsize != 1:
         raise ValueError(
-            f"lut: expected 8-bit data (uint8 or int8), found {header.dtype} in {source}; "
+            f"lut: expected 8-bit data (uint8 or int8), found {header.dtype} in {name}; "
             "use scale and offset, or convert the loaded array"
         )
     if dtype is not None:
@@ -239,7 +244,7 @@ def plan(
         target = np.dtype(np.float64) if steps else header.dtype
     if target == header.dtype and table is None and not steps:
         return None
-    return Conversion(header.dtype, target, steps, table, source)
+    return Conversion(header.dtype, target, steps, table, name)
 
 
 def _target(dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -262,7 +267,7 @@ def _is_supported(dtype: np.dtype[Any]) -> bool:
 
 
 def _steps(scale: Number | None, offset: Number | None) -> list[_Step]:
-    """Return what is to be done to a value, in order."""
+    """Return the operations on a value, in order."""
     steps: list[_Step] = []
     if isinstance(scale, numbers.Rational) and not isinstance(scale, numbers.Integral):
         if scale.numerator != 1:
@@ -304,7 +309,8 @@ def _table(lut: npt.ArrayLike) -> Array:
 
 def _outside(values: Array, limits: np.iinfo[Any]) -> Array:
     if values.dtype.kind == "f":
-        # max + 1 is a power of two, exact where max may not be; the negation refuses NaN as well.
+        # max + 1 is a power of two, so it is exact, but max may not be. NaN fails both comparisons
+        # and so counts as outside.
         return ~((values >= limits.min) & (values < limits.max + 1))
     return (values < limits.min) | (values > limits.max)
 

@@ -1,4 +1,4 @@
-"""Where the items of a file go, and what becomes of them on the way."""
+"""The memory that receives the items of a file, converted or as they are."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from fastidx.format.header import IdxHeader
 
 from .conversion import Conversion
 
-# Bytes of the stream that numpy converts at a time where the kernel does not: they stay in the
-# cache.
+# Where numpy converts, not the kernel, it converts so many bytes at a time: they stay in the cache.
 _SLICE_NBYTES = 256 * 1024
 
 
 class Reader(Protocol):
-    """Anything that delivers the bytes of a file in order: decoders, or parts of their work."""
+    """Delivers the decoded bytes of a file, or of a range of it, in order."""
 
     @property
     def truncated(self) -> bool:
-        """Whether the input has ended where it must not."""
+        """Whether the input ended too early."""
 
     def read_into(
         self,
@@ -36,18 +35,18 @@ class Reader(Protocol):
 
 
 class Destination:
-    """The memory for some items, addressed by the bytes that they have in the file.
+    """The memory for the results of reading, addressed by byte offsets in the file's data.
 
     Parameters
     ----------
     header : IdxHeader
-        Of the file.
+        The header of the file.
     conversion : Conversion or None
-        What is to become of the items.
+        How to convert the items; None to leave them as they are.
     memory : ndarray of uint8, optional
-        For results; to be allocated if None.
+        Receives the results, one-dimensional; by default it is allocated.
     nbytes : int, optional
-        How many bytes of the file it is for, whole items; by default all.
+        How many bytes of the file's data it receives, whole items; by default all.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Destination:
             )
 
     def array(self) -> np.ndarray[Any, Any]:
-        """Return the results in the file's shape."""
+        """Return the results as an array of the file's shape."""
         return self._memory.view(self._dtype).reshape(self.header.shape)
 
     def read(self, reader: Reader, begin: int, end: int) -> int:
@@ -84,7 +83,7 @@ class Destination:
         Returns
         -------
         int
-            Bytes read, whole items; fewer if there are no more.
+            Bytes read, whole items; fewer than asked for if the data end before.
         """
         if self._expansion is not None:
             memory = self._memory[: end * self._dtype.itemsize]
@@ -109,14 +108,31 @@ class Destination:
         return pos - begin
 
     def grown(self, nbytes: int) -> Destination:
-        """Return a larger one with the same beginning."""
+        """Return a copy that has room for ``nbytes`` bytes of the file's data."""
         larger = Destination(self.header, self.conversion, None, nbytes)
         larger._memory[: len(self._memory)] = self._memory
         return larger
 
 
 def bytes_of_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Bytes1D:
-    """Return the caller's memory as bytes, if it is exactly what the result needs."""
+    """Return the memory of the argument ``out`` as bytes.
+
+    Parameters
+    ----------
+    out : ndarray or writable buffer
+        C-contiguous. An array must have exactly this shape and dtype, any other buffer this size.
+    shape : tuple of int
+        The shape of the result.
+    dtype : dtype
+        The type of the result, in native byte order.
+
+    Raises
+    ------
+    TypeError
+        If it is no buffer.
+    ValueError
+        If it is not writable, not C-contiguous, or not of this shape, dtype or size.
+    """
     if isinstance(out, np.ndarray):
         if out.dtype != dtype:
             order = "" if out.dtype.isnative else " in the other byte order"
@@ -129,7 +145,7 @@ def bytes_of_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Byte
             raise ValueError("out: expected a C-contiguous array, found gaps or another order")
         if not out.flags.writeable:
             raise ValueError("out: expected a writable array, found a read-only one")
-        return np.asarray(out).reshape(-1).view(np.uint8)  # of a subclass, the plain array
+        return np.asarray(out).reshape(-1).view(np.uint8)  # asarray drops subclasses
     nbytes = math.prod(shape) * dtype.itemsize
     try:
         view = memoryview(out)

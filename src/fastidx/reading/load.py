@@ -16,7 +16,7 @@ from fastidx.gzipped.access import PlainAccess, load_with_index, read_in_threads
 from fastidx.gzipped.index import GzipIndex, find_index
 from fastidx.gzipped.members import find_tasks, load_tasks, may_have_members
 from fastidx.gzipped.parallel import ParallelLoad
-from fastidx.items.conversion import Conversion, Number, plan
+from fastidx.items.conversion import Conversion, Number, conversion_for
 from fastidx.items.destination import Destination, bytes_of_out
 from fastidx.opening.open import reading
 from fastidx.sources.protocol import Source, SourceLike
@@ -166,7 +166,7 @@ def load(
         decoder, compression = open_decoder(opened, verify=verify)
         header = read_header(decoder, opened, compression)
         check_plausible(header, opened.name)
-        conversion = plan(header, dtype, scale, offset, lut, source=opened.name)
+        conversion = conversion_for(header, dtype, scale, offset, lut, name=opened.name)
         found = find_index(index, opened, compression)
         items = _destination(out, header, conversion)
         nthreads = _choose_threads(threads, header, opened)

@@ -31,7 +31,7 @@ from fastidx.gzipped.access import (
     read_in_threads,
 )
 from fastidx.gzipped.index import GzipIndex, find_index, fingerprint, needs_gzip
-from fastidx.items.conversion import Number, plan
+from fastidx.items.conversion import Number, conversion_for
 from fastidx.items.destination import Destination, Reader, bytes_of_out
 from fastidx.opening.open import open_source
 from fastidx.sources.local import FileSource
@@ -124,13 +124,13 @@ class IdxReader:
             decoder, compression = open_decoder(self._source, verify=self._verify)
             self._header = read_header(decoder, self._source, compression)
             check_plausible(self._header, self._source.name)
-            self._conversion = plan(
+            self._conversion = conversion_for(
                 self._header,
                 self._options["dtype"],
                 self._options["scale"],
                 self._options["offset"],
                 self._options["lut"],
-                source=self._source.name,
+                name=self._source.name,
             )
             self._access = self._make_access(decoder, compression)
         except BaseException:

@@ -27,7 +27,7 @@ from fastidx.base.threads import available_threads
 from fastidx.gzipped import parallel
 from fastidx.gzipped.parallel import ParallelLoad
 from fastidx.items.destination import Destination
-from fastidx.sources.local import FileSource
+from fastidx.sources.local import LocalSource
 from fastidx.sources.memory import MemorySource
 
 THREADS = [2, 3, 5]
@@ -162,13 +162,13 @@ def test_plain_files_are_read_in_threads(
     dtype: str, nbytes: int, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    read_at = FileSource._read_at
+    read_at = LocalSource._read_at
 
-    def noted(source: FileSource, pos: int, out: memoryview) -> int:
+    def noted(source: LocalSource, pos: int, out: memoryview) -> int:
         read.append(pos)
         return read_at(source, pos, out)
 
-    monkeypatch.setattr(FileSource, "_read_at", noted)
+    monkeypatch.setattr(LocalSource, "_read_at", noted)
     path = tmp_path / "x"
     path.write_bytes(content := idx(digits(nbytes), dtype))
     loaded = fastidx.load(path, threads=threads)
@@ -193,13 +193,13 @@ def test_plain_file_cut_while_it_is_read_is_refused(
 ) -> None:
     path = tmp_path / "x"
     path.write_bytes(DATA)
-    read_at = FileSource._read_at
+    read_at = LocalSource._read_at
 
-    def cut_and_read(source: FileSource, pos: int, out: memoryview) -> int:
+    def cut_and_read(source: LocalSource, pos: int, out: memoryview) -> int:
         os.truncate(path, len(DATA) // 2)
         return read_at(source, pos, out)
 
-    monkeypatch.setattr(FileSource, "_read_at", cut_and_read)
+    monkeypatch.setattr(LocalSource, "_read_at", cut_and_read)
     with pytest.raises(fastidx.SourceChangedError, match=r"x: .*written to"):
         fastidx.load(path, threads=3)
 
@@ -254,13 +254,13 @@ def test_a_file_cut_while_it_is_read_is_refused(
 ) -> None:
     path = tmp_path / "x.gz"
     path.write_bytes(stream(DATA))
-    read_range = FileSource.read_range
+    read_range = LocalSource.read_range
 
-    def cut_and_read(source: FileSource, *args: Any) -> memoryview:
+    def cut_and_read(source: LocalSource, *args: Any) -> memoryview:
         os.truncate(path, len(stream(DATA)) // 2)
         return read_range(source, *args)
 
-    monkeypatch.setattr(FileSource, "read_range", cut_and_read)
+    monkeypatch.setattr(LocalSource, "read_range", cut_and_read)
     with pytest.raises(fastidx.SourceChangedError, match=r"x\.gz.*written to"):
         fastidx.load(path, threads=3)
 

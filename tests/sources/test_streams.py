@@ -167,22 +167,21 @@ def test_cut_file_that_decompresses_by_itself_is_truncated() -> None:
 # --- Files that change ---------------------------------------------------------------------------
 
 
-class ShrinkingPath(io.FileIO):
-    """A local file that another program empties after the first read."""
-
-    def readinto(self, out: Any) -> int:
-        n = super().readinto(memoryview(out)[:10_000])
-        os.truncate(self.name, 20_000)
-        return n or 0
-
-
 @EACH_FORM
 def test_local_file_that_is_cut_while_it_is_read(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
-    monkeypatch.setattr(io, "FileIO", ShrinkingPath)
+    read = os.preadv
+
+    def read_and_cut(descriptor: int, buffers: list[memoryview], position: int) -> int:
+        """Read little, after which another program cuts the file."""
+        n = read(descriptor, [buffers[0][:10_000]], position)
+        os.truncate(path, 20_000)
+        return n
+
+    monkeypatch.setattr(os, "preadv", read_and_cut)
     with pytest.raises(SourceChangedError, match="written to meanwhile"):
         fastidx.load(path)
 

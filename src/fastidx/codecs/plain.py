@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastidx._kernel import convert
-from fastidx.sources.protocol import CHUNK_NBYTES
+from fastidx.sources.buffered import CHUNK_NBYTES
 
 if TYPE_CHECKING:
     from fastidx._kernel import Expansion

@@ -34,7 +34,6 @@ from fastidx.gzipped.index import GzipIndex, find_index, fingerprint, needs_gzip
 from fastidx.items.conversion import Number, conversion_for
 from fastidx.items.destination import Destination, Reader, bytes_of_out
 from fastidx.opening.open import open_source
-from fastidx.sources.local import FileSource
 from fastidx.sources.memory import MemorySource
 from fastidx.sources.protocol import NothingAtHand, Source, SourceLike
 
@@ -119,8 +118,7 @@ class IdxReader:
         )
         self._closed = False
         try:
-            if isinstance(self._source, FileSource):
-                self._source.limit_pieces(_PIECE_NBYTES)
+            self._source.limit_pieces(_PIECE_NBYTES)
             decoder, compression = open_decoder(self._source, verify=self._verify)
             self._header = read_header(decoder, self._source, compression)
             check_plausible(self._header, self._source.name)

@@ -1,300 +1,191 @@
-"""Binary file objects."""
+"""Regular files of this machine as sources.
+
+The system reads such a file at any place by its descriptor (``preadv``), without a position that
+threads, forked processes or the user's file object would share.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
 import sys
 import threading
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastidx.base.threads import run_all
-from fastidx.errors import IdxError, SourceChangedError, TruncatedError
+from fastidx.errors import SourceChangedError
 
-from .memory import MemorySource
-from .protocol import CHUNK_NBYTES, PEEK_NBYTES, NothingAtHand
+from .buffered import CHUNK_NBYTES, BufferedSource
+
+if TYPE_CHECKING:
+    from .protocol import Source
+
+_READS_ANYWHERE = hasattr(os, "preadv")  # Linux, macOS, BSD
 
 
-class FileSource:
-    """A binary file object, from its position on. Short reads are as good as others.
+class LocalSource(BufferedSource):
+    """A regular file, opened here or by the user.
 
-    Attributes
+    Parameters
     ----------
-    only_at_hand : bool
-        Whether to raise `NothingAtHand` where to read may mean to wait.
+    file : binary file object
+        With a descriptor: `io.FileIO`, or what `open` returns.
+    name : str
+        How messages call it.
+    status : os.stat_result
+        Of the descriptor.
+    begin : int
+        Where the source begins in the file.
+    owned : bool
+        Whether `close` closes the file.
     """
 
-    def __init__(self, file: Any, name: str, *, owned: bool) -> None:
-        self.name = name
+    is_local_file = True
+    can_restart = True
+    survives_fork = _READS_ANYWHERE
+
+    def __init__(
+        self, file: Any, name: str, status: os.stat_result, *, begin: int = 0, owned: bool = True
+    ) -> None:
+        super().__init__(name, max(0, status.st_size - begin))
         self._file = file
+        self._begin = begin
         self._owned = owned
-        self.only_at_hand = False
-        self._lock = threading.Lock()
-        self._stat = _stat(file) if owned else None
-        self._begin: int | None
-        self.nbytes: int | None
-        # A file that has just been opened is at its beginning; others are asked.
-        self._begin, self.nbytes = _extent(file) if self._stat is None else (0, self._stat[0])
-        # One byte more than a small file, so that the first read already shows its end.
-        size = CHUNK_NBYTES if self.nbytes is None else min(CHUNK_NBYTES, self.nbytes + 1)
-        self._buffer = np.empty(size, np.uint8).data
-        self._start = self._stop = 0
+        self._stamp = _stamp(status)
+        self._position = 0  # of the next byte that `read_once` reads
+        self._lock = None if _READS_ANYWHERE else threading.Lock()
 
-    def _read_once(self, out: memoryview) -> int:
-        """Read once into ``out``; 0 at the end."""
-        if self.only_at_hand and not self._is_ready():
-            raise NothingAtHand
-        try:
-            return self._read_some(out)
-        except Exception as error:
-            if not _tells_early_end(error):
-                raise
-            raise TruncatedError(
-                f"{self.name}: expected more data, found that the source ends early "
-                f"({type(error).__name__}: {error}); fetch it again"
-            ) from error
-
-    def _is_ready(self) -> bool:
-        """Whether the system knows that there is something to read, be it the end."""
-        import select
-
-        try:
-            return bool(select.select([self._file], [], [], 0)[0])
-        except (AttributeError, OSError, TypeError, ValueError):
-            return False  # nothing that the system knows of
-
-    def _read_some(self, out: memoryview) -> int:
-        n: int | None
-        if isinstance(self._file, (io.BufferedReader, io.BufferedRandom, io.BufferedRWPair)):
-            n = self._file.readinto1(out)  # its readinto() waits until all of it is full
-        elif hasattr(self._file, "readinto"):
-            n = self._file.readinto(out)
-        else:
-            data = self._file.read(len(out))
-            if isinstance(data, str):
-                raise text_file(self.name)
-            n = None if data is None else len(data)
-            if n:
-                out[:n] = data
-        if n is None:
-            raise BlockingIOError(
-                f"{self.name}: expected a blocking file, found a non-blocking one without data; "
-                "make it blocking first (os.set_blocking)"
-            )
-        return int(n)
-
-    def _fill_buffer(self) -> None:
-        self._stop = self._read_once(self._buffer)
-        self._start = 0
-
-    def peek(self, nbytes: int = PEEK_NBYTES) -> bytes:
-        """Return the first bytes without taking them: so many, if there are, and no more.
-
-        Of a pipe the rest may come late, or never.
-        """
-        while self._stop - self._start < min(nbytes, len(self._buffer)):
-            n = self._read_once(self._buffer[self._stop :])
-            if n == 0:
-                break
-            self._stop += n
-        return bytes(self._buffer[self._start : self._stop][:nbytes])
-
-    def next_chunk(self) -> memoryview:
-        """Take the bytes at hand, or read some; empty at the end. Valid until the next call."""
-        if self._start == self._stop:
-            self._fill_buffer()
-        chunk = self._buffer[self._start : self._stop]
-        self._start = self._stop
-        return chunk
-
-    def read_into(self, out: memoryview) -> int:
-        """Take as many bytes as fit; fewer only at the end."""
-        done = min(len(out), self._stop - self._start)
-        out[:done] = self._buffer[self._start : self._start + done]
-        self._start += done
-        while done < len(out):
-            n = self._read_once(out[done:])
-            if n == 0:
-                break
-            done += n
-        return done
-
-    @property
-    def is_local_file(self) -> bool:
-        """Whether it is a file at a path here, of which threads can read ranges at once."""
-        return self._owned and _can_read_anywhere(self._file)
-
-    def for_threads(self) -> MemorySource | FileSource:
-        """Return a source of the same content of which several threads may read ranges at once."""
-        if self.is_local_file:
-            return self
-        return MemorySource(self.read_all(1), self.name)
-
-    def read_all(self, threads: int) -> memoryview:
-        """Return the whole content, whatever has been taken before; for files that can seek."""
-        self.rewind()
-        self._start = self._stop = 0
-        data = np.empty(self.nbytes or 0, np.uint8).data
-        if not self.is_local_file:
-            return data[: self.read_into(data)]
-        # With several threads because touching new memory takes longer than copying to it.
-        step = max(CHUNK_NBYTES, -(-len(data) // threads))
-        parts = range(0, len(data), step)
-        done = run_all(lambda pos: self._read_at(pos, data[pos : pos + step]), parts, threads)
-        return data[: sum(done)] if all(n == step for n in done[:-1]) else data[: done[0]]
-
-    def _read_at(self, pos: int, out: memoryview) -> int:
-        done = 0
-        while done < len(out):
-            n = os.preadv(self._file.fileno(), [out[done:]], pos + done)
-            if n == 0:
-                break
-            done += n
-        return done
-
-    def read_range(
-        self, begin: int, end: int | None, memory: memoryview | None = None
-    ) -> memoryview:
-        """Return bytes from any place; fewer, and to the end if None, where there are no more.
-
-        They are put in ``memory``, which an earlier call has returned, if there is enough of it.
-        """
-        nbytes = max(0, (self.nbytes or 0 if end is None else end) - begin)
-        if memory is None or len(memory) < nbytes:
-            memory = np.empty(nbytes, np.uint8).data
-        return memory[: self.read_range_into(begin, memory[:nbytes])]
-
-    def read_range_into(self, begin: int, out: memoryview) -> int:
-        """Fill ``out`` from any place; returns how many bytes there were."""
-        if self.is_local_file:
-            return self._read_at(begin, out)
-        if self._begin is None:
-            raise self._cannot_seek(begin)
-        with self._lock:
-            if self.costly:
-                n: int = self._file.read_range_into(self._begin + begin, out)
-                return n
-            # Whoever reads on from where the file is must find it there.
-            here = self._file.tell()
-            self._file.seek(self._begin + begin)
-            done = 0
-            while done < len(out) and (n := self._read_once(out[done:])):
-                done += n
-            self._file.seek(here)
-            return done
-
-    @property
-    def costly(self) -> bool:
-        """Whether each range that is read is a request to a server."""
-        return hasattr(self._file, "read_range_into")
-
-    @property
-    def may_wait(self) -> bool:
-        """Whether to read behind the data may mean to wait for someone to write or close."""
-        return self._begin is None
-
-    def limit_pieces(self, nbytes: int) -> None:
-        """Set how much to ask a server for at once, at most, to have what comes next."""
-        if self.costly:
-            self._file.limit_pieces(nbytes)
-
-    @property
-    def can_restart(self) -> bool:
-        """Whether `restart_at` and `read_range` work."""
-        return self._begin is not None
+    def read_once(self, out: memoryview) -> int:
+        """Read the next bytes."""
+        n = self._read_at(self._position, out)
+        self._position += n
+        return n
 
     def restart_at(self, position: int) -> None:
-        """Continue from any place, if the file can seek."""
-        if self._begin is None:
-            raise self._cannot_seek(position)
-        self._file.seek(self._begin + position)
-        self._start = self._stop = 0
+        """Continue from a position."""
+        self._position = position
+        self.drop_buffered()
 
-    def _cannot_seek(self, position: int) -> io.UnsupportedOperation:
-        return io.UnsupportedOperation(
-            f"{self.name}: expected a source that can seek, to go to byte {position:,}, found one "
-            "that cannot; read forward only, or open a path, URL or bytes"
+    def read_range_into(self, begin: int, out: memoryview) -> int:
+        """Fill ``out`` from a position on."""
+        done = 0
+        while done < len(out):
+            n = self._read_at(begin + done, out[done:])
+            if n == 0:
+                break
+            done += n
+        return done
+
+    def read_all(self, threads: int) -> memoryview:
+        """Return the whole content, read by several threads.
+
+        The time goes into touching the new memory, which threads share.
+        """
+        data = np.empty(self.nbytes or 0, np.uint8).data
+        step = max(CHUNK_NBYTES, -(-len(data) // threads))
+        begins = range(0, len(data), step)
+        done = run_all(
+            lambda begin: self.read_range_into(begin, data[begin : begin + step]), begins, threads
         )
+        if all(n == step for n in done[:-1]):
+            return data[: sum(done)]
+        return data[: done[0]]  # another process has cut the file
 
-    def as_file(self) -> Any:
-        """Return the file, put back to where it was; None if it cannot seek."""
-        self.rewind()
-        return None if self._begin is None else self._file
+    def for_threads(self) -> Source:
+        """Return this source: threads can read its ranges at the same time."""
+        return self
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        """Size in bytes and time of the last change in nanoseconds."""
+        return {"size": self._stamp[0], "mtime": self._stamp[1]}
 
     def rewind(self) -> None:
-        """Put the file back to where it was, if it can seek."""
-        if self._begin is not None:
-            self._file.seek(self._begin)
+        """Put the user's file object back."""
+        self.restart_at(0)
 
-    def check_unchanged(self, *, suspicious: bool) -> None:
-        """Raise `SourceChangedError` if the file has changed since it was opened here.
-
-        Parameters
-        ----------
-        suspicious : bool
-            Whether what was read gives cause to ask. If not, only those are asked whose pieces
-            need not belong together and who give a reliable answer.
-        """
-        if self._owned and hasattr(self._file, "check_unchanged"):
-            self._file.check_unchanged(suspicious=suspicious)
-        elif suspicious and self._stat is not None and self._stat != _stat(self._file):
+    def check_unchanged(self, *, suspicious: bool) -> None:  # noqa: ARG002 - asking is cheap
+        """Raise `SourceChangedError` if the file was written to since it was opened."""
+        if _stamp(os.fstat(self._file.fileno())) != self._stamp:
             raise SourceChangedError(
                 f"{self.name}: expected the file to stay as it was when it was opened, found that "
                 "it was written to meanwhile; read it again when it is complete"
             )
 
     def close(self) -> None:
-        """Close the file, if it was opened here."""
+        """Close the file, or leave the user's file object behind what was taken from it."""
+        place = self._begin + self._position - self.nbuffered
+        self.drop_buffered()
         if self._owned:
             self._file.close()
+            return
+        with contextlib.suppress(OSError, ValueError):  # the user may have closed it
+            self._file.seek(place)
+
+    def _read_at(self, position: int, out: memoryview) -> int:
+        """Read once at a position; 0 at the end."""
+        if self._lock is None:
+            # Ask for the descriptor each time: a closed one may be that of another file by now.
+            return os.preadv(self._file.fileno(), [out], self._begin + position)
+        with self._lock:
+            self._file.seek(self._begin + position)
+            return int(self._file.readinto(out))
 
 
-def text_file(name: str) -> TypeError:
-    """Return the error for a file that gives text."""
-    return TypeError(
-        f"{name}: expected a binary file, found one open as text; open it in mode 'rb', or pass "
-        "the file below it (such as sys.stdin.buffer)"
-    )
+def open_path(path: str | os.PathLike[str]) -> tuple[io.FileIO, os.stat_result]:
+    """Open a path to read it; return the file and its status.
 
-
-def _extent(file: Any) -> tuple[int | None, int | None]:
-    """Return a file's position and the bytes from there to its end; Nones if it cannot tell."""
+    Raises
+    ------
+    OSError
+        If there is no such file, or it is a folder, or it may not be read.
+    """
     try:
-        if not file.seekable():
-            return None, None
-        begin = int(file.tell())
-        if isinstance(file, io.BufferedIOBase) and not isinstance(
-            file, (io.BytesIO, io.BufferedReader, io.BufferedRandom)
-        ):
-            # A file that decompresses as it goes (GzipFile, ZipExtFile): its end is far away.
-            return begin, None
-        file.seek(0, os.SEEK_END)
-        end = int(file.tell())  # what seek() returns, many a wrapper swallows
-        file.seek(begin)
-    except (AttributeError, TypeError, ValueError, OSError):
-        return None, None
-    return begin, max(0, end - begin)
+        file = io.FileIO(os.fspath(path))
+    except IsADirectoryError as error:
+        raise IsADirectoryError(
+            error.errno,
+            f"expected a file, found a folder of {sum(1 for _ in os.scandir(path)):,} entries; "
+            "name one of the files in it",
+            os.fsdecode(path),
+        ) from None
+    return file, os.fstat(file.fileno())
 
 
-def _can_read_anywhere(file: Any) -> bool:
-    """Whether threads can read a file at once, each at another position."""
-    return isinstance(file, io.FileIO) and hasattr(os, "preadv")
+def regular_status(file: Any) -> os.stat_result | None:
+    """Return the status of a user's file object if its descriptor alone gives its content.
 
-
-def _stat(file: Any) -> tuple[int, int] | None:
-    """Return what changes when a local file is written to; None where nothing tells."""
-    if not isinstance(file, io.FileIO):
+    Only the classes of `io` and `tempfile` are known to add nothing to the bytes of the
+    descriptor. What they hold back of written bytes is flushed.
+    """
+    inner = _without_wrapper(file)
+    if type(inner) not in (io.FileIO, io.BufferedReader, io.BufferedRandom):
         return None
-    status = os.fstat(file.fileno())
-    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+    if type(getattr(inner, "raw", inner)) is not io.FileIO or not inner.readable():
+        return None
+    if isinstance(inner, io.BufferedRandom):
+        inner.flush()
+    status = os.fstat(inner.fileno())
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
-def _tells_early_end(error: Exception) -> bool:
-    """Whether a file object says by this error that its data are incomplete."""
-    # Whoever reads from a URL by the standard library has imported its module.
-    client = sys.modules.get("http.client")
-    incomplete = () if client is None else (client.IncompleteRead,)
-    return isinstance(error, (EOFError, *incomplete)) and not isinstance(error, IdxError)
+def is_regular(status: os.stat_result) -> bool:
+    """Whether a status is that of a regular file, no pipe or device."""
+    return stat.S_ISREG(status.st_mode)
+
+
+def _without_wrapper(file: Any) -> Any:
+    """Return the file in a named temporary file; other objects as they are."""
+    tempfile = sys.modules.get("tempfile")  # a program that passes one has imported it
+    wrapper = getattr(tempfile, "_TemporaryFileWrapper", None)
+    return file.file if wrapper is not None and type(file) is wrapper else file
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    """Return what changes when a file is written to."""
+    return status.st_size, status.st_mtime_ns

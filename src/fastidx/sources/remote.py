@@ -423,3 +423,81 @@ def _may_pass(error: Exception, told: Exception) -> bool:
 def _without_secrets(text: str) -> str:
     """Leave user names, passwords, tokens and signatures out of the URLs in a text."""
     return re.sub(r"(?<=://)[^/@\s]*@|(?<=\?)(?:(?!::)[^\s'\"])+", "…", text)
+
+
+# INTERIM
+from .buffered import BufferedSource  # noqa: E402
+
+
+class RemoteSource(BufferedSource):
+    costly = True
+
+    def __init__(self, file):
+        import threading
+
+        super().__init__(file.name, file.nbytes if file.seekable() else None)
+        self._file = file
+        self.can_restart = file.seekable()
+        self.may_wait = not self.can_restart
+        self._lock = threading.Lock()
+
+    def read_once(self, out):
+        return self._file.readinto(out)
+
+    def restart_at(self, position):
+        self._file.seek(position)
+        self.drop_buffered()
+
+    def read_range_into(self, begin, out):
+        with self._lock:
+            return self._file.read_range_into(begin, out)
+
+    def as_file(self):
+        self.rewind()
+        return _Wrapped(self._file) if self.can_restart else None
+
+    def rewind(self):
+        if self.can_restart:
+            self.restart_at(0)
+
+    def expect(self, at_once, *, stop=None):
+        self._file.plan(at_once, stop=stop)
+
+    def limit_pieces(self, nbytes):
+        self._file.limit_pieces(nbytes)
+
+    @property
+    def identity(self):
+        return self._file._properties
+
+    def check_unchanged(self, *, suspicious):
+        self._file.check_unchanged(suspicious=suspicious)
+
+    def close(self):
+        self._file.close()
+
+
+class _Wrapped:
+    def __init__(self, f):
+        self._f = f
+        self.error = None
+        self.seek, self.tell, self.seekable = f.seek, f.tell, f.seekable
+
+    def read(self, n=-1):
+        out = b""
+        while n:
+            try:
+                p = self._f.read(n)
+            except OSError as e:
+                self.error = e
+                raise
+            if not p:
+                break
+            out += p
+            if n > 0:
+                n -= len(p)
+        return out
+
+
+def open_remote(url, options, *, read_ahead):
+    return RemoteSource(open_url(url, options, read_ahead=read_ahead))

@@ -34,8 +34,8 @@ from fastidx.format.typecodes import MAX_NDIM, TYPE_CODES, TYPE_NAMES
 from fastidx.items.destination import Destination
 from fastidx.opening.open import open_source
 from fastidx.reading.checks import check_plausible, read_header, take_bytes
-from fastidx.sources.local import FileSource
 from fastidx.sources.protocol import Source
+from fastidx.sources.stream import StreamSource
 from fastidx.writing.save import file_parts, save_parts, slices
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ def _of_npz(
     chosen = keys[0] if key is None else key
     with _errors_of_zip(name):
         file = stack.enter_context(archive.open(f"{chosen}.npy"))
-        values = _of_npy(FileSource(file, f"{name}[{chosen!r}]", owned=False), chosen)
+        values = _of_npy(StreamSource(file, f"{name}[{chosen!r}]", owned=False), chosen)
 
     def parts() -> Parts:
         with _errors_of_zip(name):

@@ -1,0 +1,75 @@
+"""A file object over a source, for libraries that read files."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .protocol import Source
+
+
+class RangeFile(io.RawIOBase):
+    """The content of a source as a seekable binary file.
+
+    It has a position of its own and neither moves the source nor the file below it, so that a
+    forked process can use it too. A read returns all bytes asked for, unless the source ends,
+    as `zipfile` expects.
+
+    Parameters
+    ----------
+    source : Source
+        It can restart.
+    nbytes : int
+        Its size in bytes.
+
+    Attributes
+    ----------
+    error : OSError or None
+        The last error of the source. `zipfile` takes some of them for the end of the file.
+    """
+
+    def __init__(self, source: Source, nbytes: int) -> None:
+        self.error: OSError | None = None
+        self._source = source
+        self._nbytes = nbytes
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Set the position."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._nbytes}[whence]
+        if base + offset < 0:
+            raise OSError(f"cannot seek to {offset} from {whence}")
+        self._position = base + offset
+        return self._position
+
+    def read(self, nbytes: int | None = -1, /) -> bytes:
+        """Return the next bytes, all to the end if ``nbytes`` is negative or None."""
+        left = max(0, self._nbytes - self._position)
+        wanted = left if nbytes is None or nbytes < 0 else min(nbytes, left)
+        out = np.empty(wanted, np.uint8).data
+        return bytes(out[: self.readinto(out)])
+
+    def readinto(self, out: memoryview, /) -> int:  # type: ignore[override]
+        """Fill ``out`` with the next bytes; return how many there were."""
+        try:
+            n = self._source.read_range_into(self._position, memoryview(out).cast("B"))
+        except OSError as error:
+            self.error = error
+            raise
+        self._position += n
+        return n

@@ -499,6 +499,7 @@ def test_folder_or_no_name_is_a_natural_error(
 UNPRIVILEGED = """
 import os, sys
 import numpy as np
+import fastidx.writing.compress
 from fastidx.writing.save import save
 if os.geteuid() == 0:
     os.seteuid(65534)

@@ -36,7 +36,7 @@ from fastidx.opening.open import open_source
 from fastidx.reading.checks import check_plausible, read_header, take_bytes
 from fastidx.sources.protocol import Source
 from fastidx.sources.stream import StreamSource
-from fastidx.writing.save import file_parts, save_parts, slices
+from fastidx.writing.save import file_pieces, save_pieces, slices
 
 if TYPE_CHECKING:
     import zipfile
@@ -381,16 +381,16 @@ def write_values(
     if form == "npz":
         _write_npz(target, values, key or values.key or _DEFAULT_KEY, compression is not None)
     elif form == "npy":
-        save_parts(target, npy_parts(values), compression=None)
+        save_pieces(target, npy_parts(values), compression=None)
     else:
         # The values of this array take no memory: it is one, repeated.
         header = header_for(np.broadcast_to(values.dtype.type(0), values.shape), name=target)
-        save_parts(target, file_parts(header, values.parts), compression=compression)
+        save_pieces(target, file_pieces(header, values.parts), compression=compression)
 
 
 def write_npy(file: Writable, values: Values) -> None:
     """Write a ``.npy`` file to an open file."""
-    save_parts(file, npy_parts(values), compression=None)
+    save_pieces(file, npy_parts(values), compression=None)
 
 
 def npy_parts(values: Values) -> Iterator[bytes]:

@@ -1,18 +1,16 @@
-"""Save an array as an IDX file: complete or not at all, and the same bytes on each run."""
+"""Save an array as an IDX file: all of it or nothing, and the same bytes on each run."""
 
 from __future__ import annotations
 
 import operator
 import os
-import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
 from fastidx.base.replace import path_of, replacement, write_all
-from fastidx.base.threads import available_threads, check_threads, run_all
+from fastidx.base.threads import available_threads, check_threads
 from fastidx.format.header import IdxHeader, header_for
 
 if TYPE_CHECKING:
@@ -22,13 +20,8 @@ if TYPE_CHECKING:
 
 Compression: TypeAlias = Literal["infer", "gzip", "bgzf"] | None
 
-# Large enough that a slice costs more than the Python around it, small enough to stay in cache.
+# In larger slices the Python code around each of them costs nothing more; they stay in the cache.
 _SLICE_NBYTES = 1 << 20
-
-# Data per member of a BGZF file: so little less than 64 KiB that even what does not compress fits
-# with its framing into the 16 bits that a member's length has.
-_BGZF_DATA_NBYTES = 0xFF00
-_BGZF_TASK_NBYTES = 16 * _BGZF_DATA_NBYTES
 
 
 def save(
@@ -41,29 +34,30 @@ def save(
 ) -> None:
     """Save an array as an IDX file, plain or gzipped.
 
-    A file at a path is replaced in one step, after all has been written and synchronised: whatever
-    goes wrong, a full disk or an interruption included, the old file stays as it was and nothing
-    is left beside it. The new file keeps the permissions of the one that it replaces; a symbolic
-    link is followed. What is not a regular file (a pipe, a device) is written to as it is.
+    At a path, the complete new file replaces the old one in one step, after it has been
+    synchronised with the disk. Whatever fails, even by a full disk or an interrupt, leaves the old
+    file as it was and nothing beside it. The new file keeps the permissions of the file that it
+    replaces. A symbolic link is followed. A pipe or a device is not replaced, but written to.
 
     Parameters
     ----------
     target : str, PathLike or binary file object
-        Where to write. A file object needs a ``write`` method; it is left open.
+        The file to write. A file object needs a ``write`` method and stays open.
     array : array_like
-        Of one of IDX's types (uint8, int8, int16, int32, float32, float64), in any byte order and
-        memory layout, with any number of dimensions, zero-length ones included. It is converted
-        to big-endian in slices of 1 MiB, so that memory-mapped arrays may be larger than memory.
+        An array of one of IDX's types (uint8, int8, int16, int32, float32, float64), in any byte
+        order and memory layout, with any number of dimensions, zero-length ones included. It is
+        converted to big-endian in slices of 1 MiB, so a memory-mapped array may be larger than
+        memory.
     compression : {"infer", "gzip", "bgzf", None}
         ``"infer"`` means ``"gzip"`` if ``target`` is a path that ends in ``.gz``, else None.
-        ``"bgzf"`` writes gzip too, for every tool that reads it, but as independent members of
-        64 KiB that say how long they are: it is compressed, and later loaded, on all cores, and
-        can be read from the middle. Such a file is some percent larger.
+        ``"bgzf"`` writes gzip, too, which every tool reads, but in independent members of 64 KiB
+        that say how long they are. All cores compress such a file, and later load it, and a reader
+        can start in its middle. It is a few percent larger.
     level : int
-        Of the compression, from 0 (none) to 9 (smallest), as in `zlib.compressobj`.
+        The level of compression, from 0 (none) to 9 (smallest), as in `zlib.compressobj`.
     threads : int, optional
-        How many threads compress where they can (``"bgzf"``); by default as many as there are
-        CPUs. The bytes written do not depend on it.
+        How many threads compress, for ``"bgzf"``; by default as many as there are CPUs. The bytes
+        written do not depend on it.
 
     Raises
     ------
@@ -73,14 +67,14 @@ def save(
     HeaderError
         If a dimension does not fit into 32 bits.
     ValueError
-        If ``compression``, ``level`` or ``threads`` is none of the above.
+        If ``compression``, ``level`` or ``threads`` has another value.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    A gzip header holds neither a name, nor a time, nor the operating system (RFC 1952, section
-    2.3.1), so that with one version of zlib the same array always gives the same bytes.
+    The gzip header names no file, no time and no operating system (RFC 1952, section 2.3.1), so
+    the same array always gives the same bytes with the same version of zlib.
 
     BGZF is described in section 4.1 of the SAM/BAM format specification.
 
@@ -100,31 +94,35 @@ def save(
     name = path if path is not None else str(getattr(target, "name", "<file object>"))
     values = np.asarray(array)
     header = header_for(values, name=name)
-    parts = file_parts(header, slices(values, header.file_dtype))
-    save_parts(target, parts, compression=compression, level=level, threads=threads)
+    pieces = file_pieces(header, slices(values, header.file_dtype))
+    save_pieces(target, pieces, compression=compression, level=level, threads=threads)
 
 
-def save_parts(
+def save_pieces(
     target: str | os.PathLike[str] | Writable,
-    parts: Iterable[bytes],
+    pieces: Iterable[bytes],
     *,
     compression: Compression = "infer",
     level: int = 6,
     threads: int | None = None,
 ) -> None:
-    """Write a file of these bytes, compressed as `save` does it."""
+    """Write a file of these bytes, with the options of `save`."""
     path = path_of(target)
-    # The name of a file object is not asked: that of a GzipFile ends in .gz, and must not count.
+    # The name of a file object does not count: that of a GzipFile ends in .gz.
     named_gz = path is not None and path.lower().endswith(".gz")
     if compression == "gzip" or (compression == "infer" and named_gz):
-        parts = _gzip(parts, level)
+        from .compress import gzip_pieces  # here, as importing fastidx must be fast
+
+        pieces = gzip_pieces(pieces, level)
     elif compression == "bgzf":
-        parts = _bgzf(parts, level, available_threads() if threads is None else threads)
+        from .compress import bgzf_pieces
+
+        pieces = bgzf_pieces(pieces, level, available_threads() if threads is None else threads)
     if path is None:
-        write_all(cast("Writable", target), parts)
+        write_all(cast("Writable", target), pieces)
     else:
         with replacement(path) as file:
-            write_all(file, parts)
+            write_all(file, pieces)
 
 
 def _check_options(compression: object, level: int) -> None:
@@ -136,15 +134,15 @@ def _check_options(compression: object, level: int) -> None:
         raise ValueError(f"level: expected an integer from 0 to 9, found {level}")
 
 
-def file_parts(header: IdxHeader, slices: Iterable[np.ndarray[Any, Any]]) -> Iterator[bytes]:
-    """Yield an IDX file's bytes: the header, then the data, which come in C order."""
+def file_pieces(header: IdxHeader, slices: Iterable[np.ndarray[Any, Any]]) -> Iterator[bytes]:
+    """Yield the bytes of an IDX file; the slices hold its values in C order."""
     yield header.to_bytes()
     for values in slices:
         yield values.astype(header.file_dtype, copy=False).tobytes()
 
 
 def slices(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Iterator[np.ndarray[Any, Any]]:
-    """Yield an array's values in C order, in slices of 1 MiB that are valid until the next."""
+    """Yield an array's values in C order, in slices of 1 MiB; each is valid until the next."""
     found = np.nditer(
         array,
         flags=["external_loop", "buffered", "zerosize_ok"],
@@ -154,64 +152,3 @@ def slices(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Iterator[np.nda
         buffersize=_SLICE_NBYTES // dtype.itemsize,
     )
     return cast("Iterator[np.ndarray[Any, Any]]", found)
-
-
-def _gzip(parts: Iterable[bytes], level: int) -> Iterator[bytes]:
-    """Yield the bytes of one gzip member (RFC 1952)."""
-    yield _gzip_header(level)
-    compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
-    crc = nbytes = 0
-    for part in parts:
-        crc = zlib.crc32(part, crc)
-        nbytes += len(part)
-        yield compressor.compress(part)
-    yield compressor.flush()
-    yield struct.pack("<II", crc, nbytes & 0xFFFFFFFF)
-
-
-def _gzip_header(level: int, flags: int = 0) -> bytes:
-    # Section 2.3: magic, CM 8 (DEFLATE), FLG, no MTIME, XFL by the level, OS 255 (unknown).
-    extra_flags = {9: 2, 1: 4}.get(level, 0)
-    return bytes([0x1F, 0x8B, 8, flags, 0, 0, 0, 0, extra_flags, 255])
-
-
-def _bgzf(parts: Iterable[bytes], level: int, threads: int) -> Iterator[bytes]:
-    """Yield the bytes of a BGZF file, compressing a few MiB at a time with several threads."""
-
-    def compress(pieces: list[memoryview]) -> bytes:
-        return b"".join(_bgzf_member(piece, level) for piece in pieces)
-
-    batch: list[list[memoryview]] = []
-    for block in _blocks(parts, _BGZF_TASK_NBYTES):
-        view = memoryview(block)
-        batch.append(
-            [view[i : i + _BGZF_DATA_NBYTES] for i in range(0, len(view), _BGZF_DATA_NBYTES)]
-        )
-        if len(batch) == threads:
-            yield from run_all(compress, batch, threads)
-            batch = []
-    yield from run_all(compress, batch, threads)
-    yield _bgzf_member(memoryview(b""), level)  # the mark by which a whole file is known
-
-
-def _bgzf_member(data: memoryview, level: int) -> bytes:
-    compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
-    body = compressor.compress(data) + compressor.flush()
-    header = _gzip_header(level, flags=4)  # FEXTRA
-    nbytes = len(header) + 8 + len(body) + 8
-    # XLEN, and the one subfield: "BC", its length, and the member's whole length less one.
-    extra = struct.pack("<H2sHH", 6, b"BC", 2, nbytes - 1)
-    return header + extra + body + struct.pack("<II", zlib.crc32(data), len(data))
-
-
-def _blocks(parts: Iterable[bytes], nbytes: int) -> Iterator[bytes]:
-    """Yield the same bytes in blocks of one size, the last of which may be smaller."""
-    rest = bytearray()
-    for part in parts:
-        rest += part
-        whole = len(rest) - len(rest) % nbytes
-        for begin in range(0, whole, nbytes):
-            yield bytes(rest[begin : begin + nbytes])
-        del rest[:whole]
-    if rest:
-        yield bytes(rest)

@@ -1,8 +1,8 @@
 """The exceptions that fastidx raises about data.
 
-All descend from `IdxError`, itself a `ValueError`. Each carries one finished message that says
-which file, what was expected, what was found and what to do. Misuse of the API (arguments of the
-wrong type, an ``out`` that does not fit) raises a plain `TypeError` or `ValueError` instead.
+All are subclasses of `IdxError`, which is a `ValueError`. The message names the file, what fastidx
+expected, what it found and what to do. Misuse of the API, such as an argument of the wrong type or
+an ``out`` that does not fit, raises a plain `TypeError` or `ValueError` instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class IdxError(ValueError):
-    """Root of all that can be wrong with an IDX file.
+    """The base class of all errors about the content of a file.
 
     Examples
     --------
@@ -36,40 +36,40 @@ class IdxError(ValueError):
 
 
 class HeaderError(IdxError):
-    """The header is malformed or implausible: this is not an IDX file, or not one to be trusted."""
+    """The file is not an IDX file, or its header is malformed or implausible."""
 
 
 class CorruptError(IdxError):
-    """The compressed data is invalid: damaged DEFLATE data or a damaged gzip member header."""
+    """The compressed data is invalid, or the header of a gzip member is damaged."""
 
 
 class ChecksumError(CorruptError):
-    """The data decompresses, but to other bytes than were compressed.
+    """The data decompresses, but not to the bytes that were compressed.
 
-    The CRC-32 or the length at the end of a gzip member differs, or its header's CRC-16 does
-    (RFC 1952, section 2.3.1).
+    A checksum or a length disagrees: of a gzip member the CRC-32 or the length at its end, or the
+    CRC-16 of its header (RFC 1952, section 2.3.1).
     """
 
 
 class TruncatedError(IdxError, EOFError):
-    """The input ends before the data that it announces is complete."""
+    """The file ends before the data that its header announces is complete."""
 
 
 class SourceChangedError(IdxError, OSError):
-    """The file was replaced or changed while it was being read, so what was read is a mixture."""
+    """The file was changed or replaced during reading, so the data read is a mixture."""
 
 
 class TrailingDataError(IdxError):
-    """Bytes follow where the data should have ended."""
+    """More bytes follow the end of the data."""
 
 
 class ConversionError(IdxError):
-    """The file holds a value that the type asked for cannot hold."""
+    """The file holds a value that the requested dtype cannot hold."""
 
 
 class UnsupportedDTypeError(IdxError, TypeError):
-    """The array to be saved has a type that IDX lacks."""
+    """IDX has no type for the array that is to be saved."""
 
 
 class GzipIndexError(IdxError):
-    """The index is damaged, not one at all, or that of another file."""
+    """The index is damaged, is no index in the format GZIDX, or belongs to another file."""

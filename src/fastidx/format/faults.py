@@ -1,4 +1,4 @@
-"""The errors for an IDX file whose data end too early or too late, or cannot be verified."""
+"""Errors for files whose data ends too early or too late, or cannot be verified."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from .header import IdxHeader
 
 
 def truncated_error(header: IdxHeader, name: str, done: int, breaks_off: bool) -> IdxError:
-    """Return the error for data that ends early, which says how much there is."""
+    """Return the error for data that ends early.
+
+    Parameters
+    ----------
+    header : IdxHeader
+        The header of the file.
+    name : str
+        The name of the file in messages.
+    done : int
+        Bytes of data that the file holds.
+    breaks_off : bool
+        Whether the compressed stream ends before its own end.
+    """
     if breaks_off:
         cause = f"the {header.compression} stream breaks off, as after a download that was cut"
     elif header.compression is not None:
@@ -28,7 +40,7 @@ def truncated_error(header: IdxHeader, name: str, done: int, breaks_off: bool) -
 
 
 def trailing_error(header: IdxHeader, name: str) -> IdxError:
-    """Return the error for bytes behind the data."""
+    """Return the error for more bytes after the data."""
     return TrailingDataError(
         f"{name}: expected the end after {header.nbytes:,} data bytes, as the header says, "
         "found more; the header is damaged, or load it with strict=False to ignore what follows"
@@ -36,7 +48,7 @@ def trailing_error(header: IdxHeader, name: str) -> IdxError:
 
 
 def unverified_error(header: IdxHeader, name: str) -> IdxError:
-    """Return the error for a compressed stream that ends after all data, but before its checks."""
+    """Return the error for a compressed stream that ends between the data and its checksum."""
     return TruncatedError(
         f"{name}: holds all {header.nbytes:,} data bytes, but the {header.compression} stream "
         "breaks off before its end, so they cannot be verified; fetch it again"

@@ -219,7 +219,7 @@ def test_folder_or_no_name_is_a_natural_error(
     assert not names(Path("folder"))
 
 
-# The first argument is what to do once all is imported; the superuser becomes nobody for it.
+# Saves to the first argument. The superuser becomes nobody after all imports.
 UNPRIVILEGED = """
 import os, sys
 import numpy as np

@@ -74,19 +74,6 @@ def test_mode_of_a_new_file_follows_the_umask(tmp_path: Path, umask: int) -> Non
 
 
 @POSIX
-def test_mode_holds_while_the_file_is_being_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "secret.idx"
-    path.write_bytes(OLD)
-    path.chmod(0o600)
-    modes = []
-    monkeypatch.setattr(os, "fsync", lambda fd: modes.append(stat.S_IMODE(os.fstat(fd).st_mode)))
-    save(path, np.zeros(3, "u1"))
-    assert modes == [0o600]
-
-
-@POSIX
 def test_symbolic_link_is_followed(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

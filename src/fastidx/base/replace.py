@@ -2,7 +2,11 @@
 
 The new content goes to a temporary file in the folder of the target, is synchronised with the disk
 and then renamed to the target. Whatever fails before the renaming, an interrupt included, leaves
-the old file as it was and nothing beside it.
+the old file as it was and nothing beside it. After the renaming the folder is synchronised, too.
+
+A process that is killed while it writes leaves a temporary file, `.fastidx-` and 16 hexadecimal
+digits and `.tmp`. Processes hold a lock on the file that they write, so another process that
+writes into the folder removes such a file when it is old and not locked.
 """
 
 from __future__ import annotations
@@ -10,7 +14,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,6 +28,16 @@ if TYPE_CHECKING:
 
         def write(self, data: bytes, /) -> object:
             """Write bytes: all of them, or as many as the result says."""
+
+
+_TEMPORARY_NAME = r"\.fastidx-[0-9a-f]{16}\.tmp"
+
+# A file that its process changed in the last hour is no leftover, even if locks do not work, as in
+# some network file systems.
+_LEFTOVER_AGE_S = 3600
+
+# The folders in which this process has looked for leftovers.
+_searched: set[str] = set()
 
 
 def path_of(target: object) -> str | None:
@@ -86,11 +102,8 @@ def replacement(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     ...     print(os.listdir(folder))
     ['labels']
     """
-    with _replacing(os.fspath(target)) as (path, is_temporary), open(path, "wb") as file:
+    with _replacing(os.fspath(target)) as (file, _):
         yield file
-        if is_temporary:
-            file.flush()
-            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -100,37 +113,120 @@ def replacement_path(target: str | os.PathLike[str]) -> Iterator[str]:
     Yields
     ------
     str
-        An empty file in the folder of the target, to be overwritten.
+        An empty file in the folder of the target, to be overwritten in place.
     """
-    with _replacing(os.fspath(target)) as (path, is_temporary):
+    with _replacing(os.fspath(target)) as (_, path):
         yield path
-        if is_temporary:
-            with open(path, "ab") as file:
-                os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
-def _replacing(target: str) -> Iterator[tuple[str, bool]]:
-    """Yield the path to write to, and whether it is a temporary file that replaces the target."""
-    path, mode = _replaceable(target)
-    if path is None:
-        yield target, False
-        return
-    # A replacement is one step only within a file system, so the temporary file is in the same
-    # folder. Its name does not contain the target's, as it could then be too long.
-    temporary = os.path.join(os.path.dirname(path), f".fastidx-{os.urandom(8).hex()}.tmp")
+def _replacing(target: str) -> Iterator[tuple[BinaryIO, str]]:
+    """Yield the file to write to, and its path."""
+    temporary = None
     try:
-        open(temporary, "xb").close()
-        if mode is not None:
-            os.chmod(temporary, mode)
-        yield temporary, True
+        path, mode = _replaceable(target)
+        if path is None:
+            with open(target, "wb") as file:
+                yield file, target
+            return
+        # A replacement is one step only within a file system, so the temporary file is in the
+        # same folder. Its name does not contain the target's, as it could then be too long.
+        folder = os.path.dirname(path)
+        _remove_leftovers(folder)
+        temporary = os.path.join(folder, f".fastidx-{os.urandom(8).hex()}.tmp")
+        with _new_file(temporary, mode) as file:
+            yield file, temporary
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(folder)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
         if isinstance(error, OSError) and error.filename in (None, temporary):
             error.filename = target
         raise
+
+
+@contextlib.contextmanager
+def _new_file(path: str, mode: int | None) -> Iterator[BinaryIO]:
+    """Create a file and lock it; ``mode`` is its permissions, None for the usual ones.
+
+    At no time are the permissions wider than the final ones.
+    """
+    creation_mode = 0o666 if mode is None else mode & 0o777  # and the umask takes away from it
+    with open(path, "xb", opener=lambda path, flags: os.open(path, flags, creation_mode)) as file:
+        if mode is not None:
+            if os.name == "posix":
+                os.fchmod(file.fileno(), mode)
+            else:
+                os.chmod(path, mode)
+        _lock(file.fileno())
+        yield file
+
+
+def _sync_folder(folder: str) -> None:
+    """Write a folder to the disk, and with it the new name of a file, where the system can."""
+    if os.name != "posix":
+        return
+    try:
+        descriptor = os.open(folder or ".", os.O_RDONLY)
+    except PermissionError:  # a file can be renamed in a folder that cannot be read
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(folder: str) -> None:
+    """Remove the temporary files of killed processes: those that are old and not locked.
+
+    Each process looks into a folder once, as reading a large folder takes longer than a save.
+    """
+    key = os.path.abspath(folder)
+    if key in _searched:
+        return
+    _searched.add(key)
+    with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
+        for entry in entries:
+            if re.fullmatch(_TEMPORARY_NAME, entry.name):
+                with contextlib.suppress(OSError):
+                    _remove_leftover(entry.path)
+
+
+def _remove_leftover(path: str) -> None:
+    status = os.lstat(path)
+    age_s = time.time() - status.st_mtime
+    if age_s < _LEFTOVER_AGE_S or not stat.S_ISREG(status.st_mode):
+        return
+    if os.name != "posix":
+        os.unlink(path)  # Windows refuses to remove a file that is open
+        return
+    if status.st_uid != os.geteuid():
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        # Only the file that is locked here may go. By now another may have taken its name.
+        if _lock(descriptor) and os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file until it is closed; return False if it is locked, or if the system cannot."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _replaceable(target: str) -> tuple[str | None, int | None]:

@@ -76,6 +76,10 @@ def save(
     The gzip header names no file, no time and no operating system (RFC 1952, section 2.3.1), so
     the same array always gives the same bytes with the same version of zlib.
 
+    A process that is killed while it saves leaves a file beside the target, ``.fastidx-`` with 16
+    hexadecimal digits and ``.tmp``. The next process that saves into the folder removes it, once
+    it is an hour old.
+
     BGZF is described in section 4.1 of the SAM/BAM format specification.
 
     Examples

@@ -16,6 +16,7 @@ from libc.string cimport memcpy, memmove, memset
 from .errors import ChecksumError, CorruptError, IdxError, TrailingDataError, TruncatedError
 from fastidx.base import settings
 from fastidx.base.memory import in_huge_pages
+from fastidx.base.threads import Cancelled
 
 # RFC 1951, section 3.2.5: no distance is longer.
 cdef enum: WINDOW_NBYTES = 32768
@@ -250,7 +251,8 @@ cdef class GzipDecoder:
     cdef const uint8_t[::1] chunk
     cdef Py_ssize_t chunk_pos
     cdef uint64_t consumed         # bytes of all chunks before this one
-    cdef bint input_ended
+    cdef readonly bint input_ended # the source has no more, and all of it has been taken
+    cdef public bint cancelled     # set by any thread: raise `Cancelled` before the next kernel call
     cdef bint read_ahead
     cdef Py_ssize_t pause_pos      # in the source, see pause_at of struct fi_io; negative: none
     cdef bint resumed              # in the member that goes on, whose checks so do not apply
@@ -343,6 +345,8 @@ cdef class GzipDecoder:
         cdef Py_ssize_t chunk_nbytes = self.chunk.shape[0]
         cdef const uint8_t *data
 
+        if self.cancelled:
+            raise Cancelled
         if self.chunk_pos == chunk_nbytes:
             self.take_chunk()
             chunk_nbytes = self.chunk.shape[0]

@@ -314,21 +314,54 @@ def test_memory_of_guesses_is_bounded() -> None:
     assert len(load._spare) <= parallel._GUESSES_PER_THREAD * 3
 
 
-def test_an_error_in_another_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise MemoryError("no room for a guess")
-
+def fail_in_other_threads(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each guess fail, before the front begins."""
+    failed = threading.Event()
     lead = ParallelLoad._lead
 
-    def lead_when_it_has_failed(load: ParallelLoad) -> bool:
-        with load._changed:
-            assert load._changed.wait_for(lambda: load._error, timeout=60)
+    def fail(*_: object) -> None:
+        failed.set()
+        raise error
+
+    def lead_when_one_has_failed(load: ParallelLoad) -> bool:
+        assert failed.wait(60)
         return lead(load)
 
     monkeypatch.setattr(ParallelLoad, "_take_spare", fail)
-    monkeypatch.setattr(ParallelLoad, "_lead", lead_when_it_has_failed)
-    with pytest.raises(MemoryError, match="no room"):
+    monkeypatch.setattr(ParallelLoad, "_lead", lead_when_one_has_failed)
+
+
+def test_an_error_in_another_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_in_other_threads(OSError("a guess failed"), monkeypatch)
+    with pytest.raises(OSError, match="a guess failed"):
         fastidx.load(stream(DATA), threads=3)
+
+
+def test_a_load_goes_on_where_other_threads_have_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fail_in_other_threads(MemoryError(), monkeypatch)
+    np.testing.assert_array_equal(
+        fastidx.load(stream(DATA), threads=3), fastidx.load(stream(DATA), threads=1)
+    )
+
+
+@pytest.mark.parametrize("nstarted", range(4))
+def test_a_load_goes_on_with_the_threads_that_could_be_started(
+    nstarted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = threading.Thread.start, []
+
+    def start_some(thread: threading.Thread) -> None:
+        if len(started) == nstarted:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    loaded = fastidx.load(stream(DATA), threads=5)
+    np.testing.assert_array_equal(loaded, reference.load(DATA))
+    assert len(started) == nstarted
 
 
 @pytest.mark.parametrize("threads", [0, -1])

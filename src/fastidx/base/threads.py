@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -16,6 +18,11 @@ _Result = TypeVar("_Result")
 # The limit of a container on Linux (cgroup v2): microseconds of CPU time, or "max", in each period
 # of so many.
 _CPU_LIMIT = "/sys/fs/cgroup/cpu.max"
+
+# How long a thread may take to begin after the system has been asked for it.
+_START_S = 1.0
+# How often a waiting thread looks whether it is to go on.
+_POLL_S = 0.05
 
 
 def available_threads() -> int:
@@ -45,44 +52,154 @@ def check_threads(threads: int) -> int:
     return threads
 
 
+class Cancelled(Exception):
+    """Raised in a thread whose caller no longer wants its work."""
+
+
+class Crew:
+    """Threads that work for one caller, who ends them all before it returns.
+
+    The caller shares no lock with them, since an interrupt (Ctrl-C raises `KeyboardInterrupt` in
+    the main thread, between any two steps) could leave a lock taken. It sets a flag that the
+    threads read.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether the threads are to end.
+    errors : list of BaseException
+        What they raised.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.errors: list[BaseException] = []
+        self._threads: list[_Thread] = []
+
+    def start(self, work: Callable[[], object]) -> bool:
+        """Start a thread; return False if the system has none to give.
+
+        Threads of the crew may call this too.
+        """
+        if self.stopped:
+            return False
+        thread = _Thread(self, work)
+        self._threads.append(thread)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError):
+            self._threads.remove(thread)
+            return False
+        return True
+
+    def wait(self) -> None:
+        """Wait until all threads have ended, also those that they start meanwhile."""
+        while self._threads:
+            self._threads[0].wait()
+            del self._threads[:1]
+
+    def end(self) -> None:
+        """Have all threads stop, and wait until they have, even if that is interrupted."""
+        interrupt = None
+        self.stopped = True
+        while self._threads:
+            try:
+                self.wait()
+            except BaseException as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+
+class _Thread(threading.Thread):
+    """A thread of a crew.
+
+    An interrupted `threading.Thread.join` may take a thread for ended that still runs (Python
+    3.11), so that the thread itself says when it has begun and when it has finished.
+    """
+
+    def __init__(self, crew: Crew, work: Callable[[], object]) -> None:
+        super().__init__(name="fastidx", daemon=True)
+        self._crew = crew
+        self._work = work
+        self._begun = self._finished = False
+        self._end = threading.Lock()  # free once the thread has finished
+        self._end.acquire()
+
+    def run(self) -> None:
+        """Work, and note an error."""
+        self._begun = True
+        try:
+            if not self._crew.stopped:
+                self._work()
+        except Cancelled:
+            pass
+        except BaseException as error:
+            self._crew.errors.append(error)
+        finally:
+            self._finished = True
+            self._end.release()
+
+    def wait(self) -> None:
+        """Wait until the thread has ended.
+
+        An interrupt inside `threading.Thread.start` leaves a thread that begins within moments, or
+        never.
+        """
+        deadline = time.monotonic() + _START_S
+        while not self._finished:
+            self._end.acquire(timeout=_POLL_S)  # an interrupt may leave it taken: the flag counts
+            if not self._begun and time.monotonic() > deadline:
+                return
+        while self in threading.enumerate():
+            time.sleep(0)
+
+
 def run_all(
     function: Callable[[_Task], _Result], tasks: Iterable[_Task], threads: int
 ) -> list[_Result]:
     """Apply a function to all tasks, in this thread and others; return the results in order.
 
-    The first error stops the others after the task that they are at, and is raised. All threads
-    have ended when this returns, whatever happens.
-    """
-    results: dict[int, _Result] = {}
-    errors: list[BaseException] = []
-    numbered = enumerate(tasks)
-    lock = threading.Lock()
+    No more threads are started than there are tasks. Where the system has no more threads, or a
+    thread has no memory for a task, this thread does the work.
 
-    def work() -> None:
-        while not errors:
-            with lock:
-                number, task = next(numbered, (-1, None))
-            if task is None:
+    The first error stops the others after the task that they are at, and is raised. All threads
+    have ended when this returns or raises.
+    """
+    todo = list(tasks)
+    results: dict[int, _Result] = {}
+    left: list[int] = []  # tasks for which a thread had no memory
+    numbers = itertools.count()  # to take the next number is one step, which needs no lock
+    crew = Crew()
+
+    def work(numbers: Iterable[int] = numbers) -> None:
+        for number in numbers:
+            if number >= len(todo) or crew.errors or crew.stopped:
                 return
-            results[number] = function(task)
+            results[number] = function(todo[number])
 
     def work_aside() -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
+        for number in numbers:
+            if number >= len(todo) or crew.errors or crew.stopped:
+                return
+            try:
+                results[number] = function(todo[number])
+            except MemoryError:
+                left.append(number)
+                return
 
-    helpers = [threading.Thread(target=work_aside, daemon=True) for _ in range(threads - 1)]
     try:
-        for helper in helpers:
-            helper.start()
+        for _ in range(min(threads, len(todo)) - 1):
+            if not crew.start(work_aside):
+                break
         work()
-    except BaseException as error:
-        errors.insert(0, error)
+        crew.wait()
+        work(left)
+    except BaseException:
+        crew.end()
+        raise
     finally:
-        for helper in helpers:
-            if helper.ident is not None:
-                helper.join()
-    if errors:
-        raise errors[0]
+        crew.end()
+    if crew.errors:
+        raise crew.errors[0]
     return [results[number] for number in sorted(results)]

@@ -1,6 +1,6 @@
 """Decode one gzip stream with several threads, without an index.
 
-The calling thread is at the front: it knows the window, so it decodes straight to the destination.
+One thread is at the front: it knows the window, so it decodes straight to the destination.
 The other threads are ahead of it. Each guesses where a block starts, decodes from there to 16-bit
 symbols (bytes, and markers for what lies in the unknown window), and waits to be adopted. When the
 front comes to a block boundary where a guess began, it adopts what was decoded there: it resolves
@@ -16,10 +16,14 @@ must be resolved. So the front does as much as it can: it never waits for a gues
 guess began far enough ahead, at as many bytes as it is long. Chunks are small, since 16-bit symbols
 should stay in the cache until they are resolved, and get smaller towards the end, so that all
 threads finish together.
+
+The calling thread only waits, without a lock, so that an interrupt finds nothing to leave behind:
+it sets flags that the threads read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -34,6 +38,7 @@ from fastidx._kernel import (
     Speculation,
     crc32_combine,
 )
+from fastidx.base.threads import Cancelled, Crew
 from fastidx.codecs.plain import PlainDecoder
 from fastidx.errors import IdxError
 from fastidx.items.destination import Destination
@@ -54,6 +59,8 @@ _SEARCH_NBYTES = 8 * 1024
 _CAPACITY = 2 * 1024 * 1024
 # Guesses per thread that may be alive: one decoding, one waiting or being resolved.
 _GUESSES_PER_THREAD = 2
+# How often a waiting thread looks whether the load was interrupted.
+_POLL_S = 0.05
 # Symbols resolved in one task, so that threads can share a chunk.
 _PART_NSYMBOLS = 512 * 1024
 
@@ -111,7 +118,9 @@ class ParallelLoad:
         self._threads = threads
         self._verify = verify
         self._front = FrontDecoder(source, verify=verify)
-        self._workers: list[threading.Thread] = []
+        self._crew = Crew()
+        self._nworkers = 0
+        self._loaded = False
         self._out_pos = 0  # bytes of items that the front has delivered or handed out
         self._changed = threading.Condition()
         # All below is guarded by it.
@@ -121,36 +130,48 @@ class ParallelLoad:
         self._spare: list[Speculation] = []
         self._nguesses = 0
         self._stopped = False
-        self._error: BaseException | None = None
         self.nadopted = 0
 
     def run(self) -> bool:
-        """Load; False if anything is wrong with the data."""
+        """Load; False if anything is wrong with the data, or no thread can be started."""
+        crew = self._crew
+        try:
+            if not crew.start(self._load):
+                return False
+            crew.wait()
+        except BaseException:
+            self._cancel()
+            raise
+        finally:
+            self._cancel()
+        for error in crew.errors:
+            if not isinstance(error, (IdxError, MemoryError)):
+                raise error
+        return self._loaded and not crew.errors
+
+    def _cancel(self) -> None:
+        """Have all threads stop at once, and wait until they have."""
+        self._front.cancelled = True
+        self._stopped = True
+        self._crew.end()
+
+    def _start_worker(self) -> None:
+        """Start the next thread, which starts the one after it: each start takes 100 us or more."""
+        self._nworkers += 1
+        if self._nworkers < self._threads and not self._stopped:
+            self._crew.start(self._work)
+
+    # ---- At the front, in a thread of its own ----
+
+    def _load(self) -> None:
+        """Load, and have the other threads end."""
         try:
             self._start_worker()
-            loaded = self._lead() and self._finish_parts() and self._checks_hold()
-            if self._error is not None:
-                raise self._error
-            return loaded
-        except IdxError:
-            return False
+            self._loaded = self._lead() and self._finish_parts() and self._checks_hold()
         finally:
             with self._changed:
                 self._stopped = True
                 self._changed.notify_all()
-            for worker in self._workers:  # also those that come while another is waited for
-                if worker.ident is not None:
-                    worker.join()
-
-    def _start_worker(self) -> None:
-        """Start the next thread, which starts the one after it: each start takes 100 us or more."""
-        number = len(self._workers) + 1
-        if number < self._threads and not self._stopped:
-            worker = threading.Thread(target=self._work, name=f"fastidx-{number}", daemon=True)
-            self._workers.append(worker)
-            worker.start()
-
-    # ---- At the front, in the calling thread ----
 
     def _lead(self) -> bool:
         """Decode to the end of the stream, adopting what others have decoded."""
@@ -161,8 +182,8 @@ class ParallelLoad:
             self._read_on()
             if self._out_pos == self._items.nbytes:
                 break
-            if not self._front.at_block_boundary:
-                return False  # the input has ended
+            if not self._front.at_block_boundary or self._front.input_ended:
+                return False  # nothing more will come
             if not self._meet_chunk():
                 return False
         with self._changed:
@@ -277,21 +298,17 @@ class ParallelLoad:
     # ---- In the other threads ----
 
     def _work(self) -> None:
-        try:
-            self._start_worker()
-            with self._changed:
-                while not self._stopped or self._unresolved:
-                    if self._unresolved:
-                        self._resolve_one()
-                    elif (chunk := self._next_chunk()) is not None:
-                        self._speculate(chunk)
-                    else:
-                        self._changed.wait()
-        except BaseException as error:
-            with self._changed:
-                self._error = error
-                self._stopped = True
-                self._changed.notify_all()
+        self._start_worker()
+        with contextlib.suppress(MemoryError), self._changed:
+            while not self._stopped or self._unresolved:
+                if self._crew.stopped:
+                    return
+                if self._unresolved:
+                    self._resolve_one()
+                elif (chunk := self._next_chunk()) is not None:
+                    self._speculate(chunk)
+                else:
+                    self._changed.wait(_POLL_S)
 
     def _next_chunk(self) -> _Chunk | None:
         """Choose where to guess next. With the lock."""
@@ -305,8 +322,8 @@ class ParallelLoad:
         begin += max(0, int(_LEAD * nbytes) + _STALENESS_NBYTES - left_to_front)
         if nbytes < _MIN_CHUNK_NBYTES or begin + _MIN_CHUNK_NBYTES > self._nbytes:
             return None
-        self._nguesses += 1
         chunk = _Chunk(begin, min(begin + nbytes, self._nbytes), self._take_spare())
+        self._nguesses += 1
         self._ahead.append(chunk)
         if len(self._ahead) == 1:
             self._front.pause_at = begin
@@ -325,12 +342,15 @@ class ParallelLoad:
                     break
                 chunk.start = None
                 start = guess.find(start.bit + 1)
+        except BaseException:
+            chunk.start = None
+            raise
         finally:
             self._changed.acquire()
-        chunk.done = True
-        if chunk.abandoned:
-            self._give_back(chunk)
-        self._changed.notify_all()
+            chunk.done = True
+            if chunk.abandoned:
+                self._give_back(chunk)
+            self._changed.notify_all()
 
     # ---- In any thread, with the lock ----
 
@@ -346,9 +366,9 @@ class ParallelLoad:
         if self._unresolved:
             self._resolve_one()
         else:
-            self._changed.wait()
-        if self._error is not None:
-            raise self._error
+            self._changed.wait(_POLL_S)
+        if self._crew.stopped or self._crew.errors:
+            raise Cancelled
 
     def _resolve_one(self) -> None:
         part = self._unresolved.popleft()

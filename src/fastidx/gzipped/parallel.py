@@ -138,6 +138,7 @@ class ParallelLoad:
         try:
             if not crew.start(self._load):
                 return False
+            self._start_worker()
             crew.wait()
         except BaseException:
             self._cancel()
@@ -166,7 +167,6 @@ class ParallelLoad:
     def _load(self) -> None:
         """Load, and have the other threads end."""
         try:
-            self._start_worker()
             self._loaded = self._lead() and self._finish_parts() and self._checks_hold()
         finally:
             with self._changed:

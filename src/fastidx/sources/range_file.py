@@ -1,4 +1,4 @@
-"""A file object over a source, for libraries that read files."""
+"""File objects over a source, for libraries that read files, such as `zipfile`."""
 
 from __future__ import annotations
 
@@ -73,3 +73,50 @@ class RangeFile(io.RawIOBase):
             raise
         self._position += n
         return n
+
+
+class FullReads(io.RawIOBase):
+    """A file whose reads return all bytes asked for, unless it ends, as `zipfile` expects.
+
+    Parameters
+    ----------
+    file : binary file object
+        It can seek; its own reads may be short.
+
+    Attributes
+    ----------
+    error : OSError or None
+        The last error of the file. `zipfile` takes some of them for the end of the file.
+    """
+
+    def __init__(self, file: io.RawIOBase) -> None:
+        self.error: OSError | None = None
+        self._file = file
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Set the position."""
+        return self._file.seek(offset, whence)
+
+    def readinto(self, out: memoryview, /) -> int:  # type: ignore[override]
+        """Fill ``out`` with the next bytes; return how many there were."""
+        view = memoryview(out).cast("B")
+        done = 0
+        try:
+            while done < len(view) and (n := self._file.readinto(view[done:])):
+                done += n
+        except OSError as error:
+            self.error = error
+            raise
+        return done

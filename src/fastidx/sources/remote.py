@@ -1,4 +1,4 @@
-"""What a URL names, as a file that a source can read, by way of fsspec.
+"""Files on servers as sources, by way of fsspec.
 
 Three things are done here that fsspec's own buffered files do not do: pieces are as large as the
 purpose asks for and fetched once each; a server that ignores ranges is still read to the end; and
@@ -8,11 +8,15 @@ what goes wrong is told in one way, with the URL in it, whichever library notice
 from __future__ import annotations
 
 import io
-import re
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from fastidx.errors import SourceChangedError, TruncatedError
+from fastidx.errors import TruncatedError
+
+from .buffered import BufferedSource
+from .range_file import FullReads
+from .remote_errors import changed_error, error_for, may_pass, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +42,7 @@ _PROPERTIES = {
 }  # fmt: skip
 
 
-def open_url(url: str, storage_options: Mapping[str, Any], *, read_ahead: bool) -> RemoteFile:
+def open_remote(url: str, storage_options: Mapping[str, Any], *, read_ahead: bool) -> RemoteSource:
     """Open what a URL names.
 
     Parameters
@@ -59,7 +63,7 @@ def open_url(url: str, storage_options: Mapping[str, Any], *, read_ahead: bool) 
     OSError
         If there is no such file, or the server cannot be reached or refuses.
     """
-    name = _without_secrets(url)
+    name = without_secrets(url)
     try:
         from fsspec.core import url_to_fs
 
@@ -77,7 +81,85 @@ def open_url(url: str, storage_options: Mapping[str, Any], *, read_ahead: bool) 
             f"found {url.partition(':')[0]}; for a local file whose name looks like a URL, pass a "
             "pathlib.Path"
         ) from None
-    return RemoteFile(fs, path, name, at_once=LARGE_NBYTES if read_ahead else SMALL_NBYTES)
+    at_once = LARGE_NBYTES if read_ahead else SMALL_NBYTES
+    return RemoteSource(RemoteFile(fs, path, name, at_once=at_once))
+
+
+class RemoteSource(BufferedSource):
+    """A file on a server, whose ranges are requests.
+
+    Parameters
+    ----------
+    file : RemoteFile
+        `close` closes it.
+    """
+
+    costly = True
+
+    def __init__(self, file: RemoteFile) -> None:
+        super().__init__(file.name, file.nbytes if file.seekable() else None)
+        self._file = file
+        self._lock = threading.Lock()
+        self.can_restart = file.seekable()
+        self.may_wait = not self.can_restart
+
+    def read_once(self, out: memoryview) -> int:
+        """Read once; fewer bytes than fit where the piece at hand ends."""
+        return self._file.readinto(out)
+
+    def restart_at(self, position: int) -> None:
+        """Continue from a position, if the server has ranges."""
+        self._check_ranges(position)
+        self._file.seek(position)
+        self.drop_buffered()
+
+    def read_range_into(self, begin: int, out: memoryview) -> int:
+        """Fetch a range."""
+        self._check_ranges(begin)
+        with self._lock:
+            return self._file.read_range_into(begin, out)
+
+    def as_file(self) -> FullReads | None:
+        """Return the file, which fetches pieces of the expected size; None without ranges."""
+        if not self.can_restart:
+            return None
+        self.restart_at(0)
+        return FullReads(self._file)
+
+    def expect(self, at_once: int, *, stop: int | None = None) -> None:
+        """Set how much to ask for at once from now on, and where to stop for the time being."""
+        self._file.expect(at_once, stop=stop)
+
+    def limit_pieces(self, nbytes: int) -> None:
+        """Limit the size of one read-ahead request."""
+        self._file.limit_pieces(nbytes)
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        """The file's size, entity tag and time, as far as the server tells them."""
+        return self._file.properties
+
+    def rewind(self) -> None:
+        """Go back to the beginning, if the server has ranges."""
+        if self.can_restart:
+            self.restart_at(0)
+
+    def check_unchanged(self, *, suspicious: bool) -> None:
+        """Raise `SourceChangedError` if the file is not the one that was opened."""
+        self._file.check_unchanged(suspicious=suspicious)
+
+    def close(self) -> None:
+        """Close the connection to the server."""
+        self.drop_buffered()
+        self._file.close()
+
+    def _check_ranges(self, position: int) -> None:
+        if not self.can_restart:
+            raise io.UnsupportedOperation(
+                f"{self.name}: expected a server that tells a file's size and sends ranges, to go "
+                f"to byte {position:,}, found one that does not; read forward only, or download "
+                "the file first"
+            )
 
 
 class RemoteFile(io.RawIOBase):
@@ -108,14 +190,14 @@ class RemoteFile(io.RawIOBase):
         self._is_http = "http" in fs.protocol
         self._file: Any = None
         info = self._trying(self._open)
-        self._properties = _properties(info)
-        self.nbytes: int | None = self._properties.get("size")
+        self.properties = _properties(info)
+        self.nbytes: int | None = self.properties.get("size")
         self._stop = self.nbytes
         self._pos = 0
         self._piece = memoryview(b"")
         self._piece_begin = 0
 
-    def plan(self, at_once: int, *, stop: int | None = None) -> None:
+    def expect(self, at_once: int, *, stop: int | None = None) -> None:
         """Set how much to ask for at once from now on, and where to stop for the time being."""
         self.at_once = self._first_at_once = self._most_at_once = at_once
         self._stop = self.nbytes if stop is None else stop
@@ -310,49 +392,11 @@ class RemoteFile(io.RawIOBase):
             except (ImportError, TypeError, ValueError):
                 raise  # misuse, or told already (as an IdxError)
             except Exception as error:
-                told = self._told(error)
-                if not self._is_http or attempt == attempts or not _may_pass(error, told):
+                told = error_for(error, self.name)
+                if not self._is_http or attempt == attempts or not may_pass(error, told):
                     raise told from error
             time.sleep(_PAUSE_S * 2**attempt)
         raise AssertionError
-
-    def _told(self, error: Exception) -> Exception:
-        """Return the error to be raised for one of a file system's."""
-        while type(error) is FileNotFoundError and isinstance(error.__cause__, Exception):
-            error = error.__cause__  # of HTTP it is said whatever the matter is
-        kind, status = type(error).__name__, _status(error)
-        found = f"status {status}" if status else f"{kind}: {_without_secrets(str(error))}"
-        if kind == "FileExpired" or status == 412:
-            return self._changed("another under the same name")
-        if status in (401, 403) or isinstance(error, PermissionError):
-            return PermissionError(
-                f"{self.name}: expected to be allowed to read it, found that the server refuses "
-                f"({found}); pass credentials (storage_options) that may"
-            )
-        if status in (404, 410) or isinstance(error, FileNotFoundError):
-            return FileNotFoundError(
-                f"{self.name}: expected a file, found that the server has none ({found}); check "
-                "the address"
-            )
-        if status in (408, 504) or isinstance(error, TimeoutError) or "Timeout" in kind:
-            return TimeoutError(
-                f"{self.name}: expected an answer in time, found none ({found}); try again later, "
-                "or allow more time (storage_options)"
-            )
-        if kind in ("ClientPayloadError", "IncompleteReadError", "ResponseStreamingError"):
-            return TruncatedError(
-                f"{self.name}: expected more data, found that the server broke off ({kind}); "
-                "try again"
-            )
-        if isinstance(error, ConnectionError) or "Connect" in kind or "Disconnect" in kind:
-            return ConnectionError(
-                f"{self.name}: expected a connection to the server, found that there is none or "
-                f"that it broke ({found}); check the address and the network"
-            )
-        return OSError(
-            f"{self.name}: expected the file's data, found an error of the server or of the way "
-            f"there ({found}); try again later"
-        )
 
     def _ended(self, nbytes: int) -> TruncatedError:
         return TruncatedError(
@@ -372,21 +416,17 @@ class RemoteFile(io.RawIOBase):
         try:
             now = _properties(self._trying(self._fs.info, self._path))
         except FileNotFoundError:
-            raise self._changed("none any more") from None
+            raise changed_error(self.name, "none any more") from None
         except Exception:
             if not ignore_failure:
                 raise
             return
-        common = self._properties.keys() & now.keys()
-        changed = sorted(key for key in common if now[key] != self._properties[key])
+        common = self.properties.keys() & now.keys()
+        changed = sorted(key for key in common if now[key] != self.properties[key])
         if changed:
-            raise self._changed(f"another under the same name ({', '.join(changed)} differ)")
-
-    def _changed(self, found: str) -> SourceChangedError:
-        return SourceChangedError(
-            f"{self.name}: expected the file to stay as it was when it was opened, found {found}; "
-            "read it again from the beginning"
-        )
+            raise changed_error(
+                self.name, f"another under the same name ({', '.join(changed)} differ)"
+            )
 
 
 def _properties(info: Mapping[str, Any]) -> dict[str, Any]:
@@ -399,105 +439,3 @@ def _properties(info: Mapping[str, Any]) -> dict[str, Any]:
     if "mtime" in properties:
         properties.pop("created", None)  # of a local file: when its mode was changed
     return {key: value for key, value in properties.items() if key in _PROPERTIES}
-
-
-def _status(error: Exception) -> int | None:
-    """Return the HTTP status in an exception of aiohttp, azure or botocore."""
-    for status in (getattr(error, "status", None), getattr(error, "status_code", None)):
-        if isinstance(status, int) and status >= 400:
-            return status
-    try:
-        return int(error.response["ResponseMetadata"]["HTTPStatusCode"])  # type: ignore[attr-defined]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None
-
-
-def _may_pass(error: Exception, told: Exception) -> bool:
-    """Whether what went wrong may go right next time."""
-    cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    return isinstance(told, (ConnectionError, TruncatedError)) or (
-        _status(cause) in (429, 500, 502, 503)
-    )
-
-
-def _without_secrets(text: str) -> str:
-    """Leave user names, passwords, tokens and signatures out of the URLs in a text."""
-    return re.sub(r"(?<=://)[^/@\s]*@|(?<=\?)(?:(?!::)[^\s'\"])+", "…", text)
-
-
-# INTERIM
-from .buffered import BufferedSource  # noqa: E402
-
-
-class RemoteSource(BufferedSource):
-    costly = True
-
-    def __init__(self, file):
-        import threading
-
-        super().__init__(file.name, file.nbytes if file.seekable() else None)
-        self._file = file
-        self.can_restart = file.seekable()
-        self.may_wait = not self.can_restart
-        self._lock = threading.Lock()
-
-    def read_once(self, out):
-        return self._file.readinto(out)
-
-    def restart_at(self, position):
-        self._file.seek(position)
-        self.drop_buffered()
-
-    def read_range_into(self, begin, out):
-        with self._lock:
-            return self._file.read_range_into(begin, out)
-
-    def as_file(self):
-        self.rewind()
-        return _Wrapped(self._file) if self.can_restart else None
-
-    def rewind(self):
-        if self.can_restart:
-            self.restart_at(0)
-
-    def expect(self, at_once, *, stop=None):
-        self._file.plan(at_once, stop=stop)
-
-    def limit_pieces(self, nbytes):
-        self._file.limit_pieces(nbytes)
-
-    @property
-    def identity(self):
-        return self._file._properties
-
-    def check_unchanged(self, *, suspicious):
-        self._file.check_unchanged(suspicious=suspicious)
-
-    def close(self):
-        self._file.close()
-
-
-class _Wrapped:
-    def __init__(self, f):
-        self._f = f
-        self.error = None
-        self.seek, self.tell, self.seekable = f.seek, f.tell, f.seekable
-
-    def read(self, n=-1):
-        out = b""
-        while n:
-            try:
-                p = self._f.read(n)
-            except OSError as e:
-                self.error = e
-                raise
-            if not p:
-                break
-            out += p
-            if n > 0:
-                n -= len(p)
-        return out
-
-
-def open_remote(url, options, *, read_ahead):
-    return RemoteSource(open_url(url, options, read_ahead=read_ahead))

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_parallel import digits, flushed, idx, stream
+from gzip_streams import digits, flushed, idx, stream
 
 import fastidx
 from fastidx import reference

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from proc_status import STATUS, status
 from worker import Worker
 
 import fastidx
 from conftest import SANITIZED
 from fastidx import reference
 
-STATUS = Path("/proc/self/status")
 pytestmark = [
     pytest.mark.skipif(SANITIZED, reason="a sanitizer's own memory cannot be told apart"),
     pytest.mark.skipif(not STATUS.exists(), reason="needs /proc"),
@@ -23,14 +23,6 @@ pytestmark = [
 MIB = 1 << 20
 # The system counts in pages and batches, and Python's own objects come and go.
 TOLERANCE = MIB // 4
-
-
-def status(field: str) -> int:
-    """A field of /proc/self/status in bytes."""
-    for line in STATUS.read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    raise LookupError(field)
 
 
 def extra_memory(path: Path, *, into_array: bool = False, threads: int = 1) -> tuple[int, int]:

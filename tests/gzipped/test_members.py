@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gzip_streams import digits, stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_parallel import digits, outcome, stream
+from test_parallel import outcome
 
 import fastidx
 from fastidx import reference

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from deflate_writer import Deflate, Match, Symbol, distance_code, expand, flat_code, gzip_member
-from test_parallel import digits, stream
+from gzip_streams import digits, stream
 
 from fastidx._kernel import (
     BlockStart,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gzip_streams import digits, stream
 from test_load import Unseekable
-from test_parallel import digits, stream
 
 import fastidx
 from fastidx import ConversionError, reference

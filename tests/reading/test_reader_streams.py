@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import pytest
 from deflate_writer import gzip_header
+from proc_status import status
 from reader_cases import FORMS, assert_same, compressible, form
-from test_memory import status
 from worker import Worker
 
 import fastidx

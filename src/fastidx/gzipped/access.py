@@ -324,23 +324,23 @@ def load_with_index(
 ) -> bool:
     """Load a gzip file of which an index says where its stretches are; False if anything is wrong.
 
-    Each stretch has its CRC-32 in an index of fastidx. For another's the file must be of one
-    member, whose CRC-32 is that of all stretches.
+    The file itself has the last word: its footer must state the CRC-32 and the length of all
+    stretches together. That is so for a file of one member. A file of several is left to those who
+    compare each member with its own footer.
     """
     header = items.header
     log = CheckpointLog.of_index(index, header.header_nbytes + header.nbytes)
     if log.nbytes != header.header_nbytes + header.nbytes:
         return False
     access = GzipAccess(source, log, verify=verify)
-    by_footer = verify and not log.crcs
-    if by_footer and not access.may_be_one_member():
+    if verify and not access.may_be_one_member():
         return False
     try:
         if not read_in_threads(access, items, header.header_nbytes, threads):
             return False
     except IdxError:
         return False
-    return not by_footer or access.agrees_with_footer()
+    return not verify or access.agrees_with_footer()
 
 
 class PlainAccess:
@@ -423,7 +423,7 @@ class GzipAccess:
         self.log = log
         self._stream: GzipStream | None = None
         self._kept: OrderedDict[int, Bytes1D] = OrderedDict()
-        self._crcs: dict[int, int] = {}  # of stretches about which the log says nothing
+        self._crcs: dict[int, tuple[int, int]] = {}  # decoded stretches by offset: CRC-32, size
 
     def at(self, begin: int, end: int) -> Reader:
         """Go on where the last read stopped, or take known stretches, or decode to the place."""
@@ -472,12 +472,37 @@ class GzipAccess:
         return self._footer()[4:] == struct.pack("<I", self.log.nbytes % 2**32)
 
     def agrees_with_footer(self) -> bool:
-        """Whether what was decoded, all stretches, has the CRC-32 of the last member."""
+        """Whether all stretches together have the CRC-32 that the last member states."""
+        return self._footer()[:4] == struct.pack("<I", self._crc_of_all() or 0)
+
+    def check_footer(self) -> None:
+        """With all data read: compare them with the file's own footer, where that can be done.
+
+        Raises
+        ------
+        ChecksumError
+            If the index and the file contradict each other.
+        """
+        crc = self._crc_of_all() if self._verify and self.log.complete else None
+        if crc is None or not self.may_be_one_member():
+            return
+        (stated,) = struct.unpack("<I", self._footer()[:4])
+        if stated != crc:
+            raise ChecksumError(
+                f"{self._source.name}: expected data with CRC-32 {stated:08x}, as the gzip member "
+                f"says, found {crc:08x} with the index; the index is damaged: build the index anew"
+            )
+
+    def _crc_of_all(self) -> int | None:
+        """Return the CRC-32 of all data; None if not all stretches have been decoded."""
         crc = 0
         for number, point in enumerate(self.log.points):
             nbytes = self.log.end(number) - point.offset
-            crc = crc32_combine(crc, self._crcs.get(number, 0), nbytes)  # some are empty
-        return self._footer()[:4] == struct.pack("<I", crc)
+            found, size = self._crcs.get(point.offset, (0, 0))
+            if size != nbytes:
+                return None
+            crc = crc32_combine(crc, found, nbytes)
+        return crc
 
     def _footer(self) -> bytes:
         """CRC-32 and ISIZE of the last member (RFC 1952, section 2.3.1)."""
@@ -529,9 +554,8 @@ class GzipAccess:
                 "or has changed: build the index anew"
             )
         found = decoder.decoded.crc
-        if number >= len(log.crcs):
-            self._crcs[number] = found
-        elif self._verify and found != log.crcs[number]:
+        self._crcs[point.offset] = found, nbytes
+        if self._verify and number < len(log.crcs) and found != log.crcs[number]:
             raise ChecksumError(
                 f"{self._source.name}: expected data with CRC-32 {log.crcs[number]:08x} from byte "
                 f"{point.offset:,} on, found {found:08x}; the file is damaged or has changed "

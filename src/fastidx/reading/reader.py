@@ -576,6 +576,8 @@ class IdxReader:
             check_end(reader, header, name, strict=True)
         elif self._known_nbytes() != header.header_nbytes + header.nbytes:
             raise trailing_error(header, name)
+        if isinstance(self._access, GzipAccess):
+            self._access.check_footer()
 
     def _known_nbytes(self) -> int | None:
         """Return how much data the source is known to hold, with the header."""

@@ -41,7 +41,8 @@ def no_guessing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> Any:
         raise AssertionError("the index should do")
 
-    monkeypatch.setattr("fastidx.reading.load._load_parallel", refuse)
+    monkeypatch.setattr("fastidx.reading.strategies.ParallelLoad", refuse)
+    monkeypatch.setattr("fastidx.reading.strategies.load_tasks", refuse)
     monkeypatch.setattr("fastidx.reading.load._read_items", refuse)
 
 

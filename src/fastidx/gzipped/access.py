@@ -24,7 +24,7 @@ from fastidx.base.memory import Bytes1D
 from fastidx.base.threads import run_all
 from fastidx.codecs.detect import Decoder
 from fastidx.codecs.plain import PlainDecoder
-from fastidx.errors import ChecksumError, CorruptError, IdxError, TrailingDataError
+from fastidx.errors import ChecksumError, CorruptError, TrailingDataError
 from fastidx.items.destination import Destination, Reader
 from fastidx.sources.memory import MemorySource
 from fastidx.sources.protocol import Source
@@ -312,35 +312,6 @@ def read_in_threads(access: Access, items: Destination, place: int, threads: int
         return items.read(reader, begin, end) == end - begin
 
     return all(run_all(read, list(itertools.pairwise(edges)), threads))
-
-
-def load_with_index(
-    source: Source,
-    items: Destination,
-    index: GzipIndex,
-    *,
-    threads: int,
-    verify: bool,
-) -> bool:
-    """Load a gzip file of which an index says where its stretches are; False if anything is wrong.
-
-    The file itself has the last word: its footer must state the CRC-32 and the length of all
-    stretches together. That is so for a file of one member. A file of several is left to those who
-    compare each member with its own footer.
-    """
-    header = items.header
-    log = CheckpointLog.of_index(index, header.header_nbytes + header.nbytes)
-    if log.nbytes != header.header_nbytes + header.nbytes:
-        return False
-    access = GzipAccess(source, log, verify=verify)
-    if verify and not access.may_be_one_member():
-        return False
-    try:
-        if not read_in_threads(access, items, header.header_nbytes, threads):
-            return False
-    except IdxError:
-        return False
-    return not verify or access.agrees_with_footer()
 
 
 class PlainAccess:

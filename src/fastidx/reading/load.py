@@ -12,10 +12,6 @@ from fastidx.codecs.detect import Decoder, open_decoder
 from fastidx.codecs.ending import check_end
 from fastidx.format.faults import truncated_error
 from fastidx.format.header import IdxHeader
-from fastidx.gzipped.access import PlainAccess, load_with_index, read_in_threads
-from fastidx.gzipped.index import GzipIndex, find_index
-from fastidx.gzipped.members import find_tasks, load_tasks, may_have_members
-from fastidx.gzipped.parallel import ParallelLoad
 from fastidx.items.conversion import Conversion, Number, conversion_for
 from fastidx.items.destination import Destination, bytes_of_out
 from fastidx.opening.open import reading
@@ -28,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
+
+    from fastidx.gzipped.index import GzipIndex
 
 __all__ = ["info", "load"]
 
@@ -167,19 +165,19 @@ def load(
         header = read_header(decoder, opened, compression)
         check_plausible(header, opened.name)
         conversion = conversion_for(header, dtype, scale, offset, lut, name=opened.name)
-        found = find_index(index, opened, compression)
+        found = None if index is None else _find_index(index, opened, compression)
         items = _destination(out, header, conversion)
         nthreads = _choose_threads(threads, header, opened)
+        if nthreads > 1:
+            # To import them takes a third of the time to import fastidx.
+            from .strategies import load_gzip_in_threads, load_plain_in_threads
         if nthreads > 1 and compression is None:
-            if read_in_threads(PlainAccess(opened), items, header.header_nbytes, nthreads):
+            if load_plain_in_threads(opened, items, nthreads):
                 check_size(header, opened.name, strict=strict)
                 return items.array() if out is None else out
         elif nthreads > 1:
             whole = opened.for_threads()
-            if (
-                found is not None
-                and load_with_index(whole, items, found, threads=nthreads, verify=verify)
-            ) or _load_parallel(whole, items, nthreads, verify):
+            if load_gzip_in_threads(whole, items, found, threads=nthreads, verify=verify):
                 return items.array() if out is None else out
             # Something is wrong with the data. What it is, the serial decoder says.
             whole.restart_at(0)
@@ -243,6 +241,14 @@ def _destination(out: Any, header: IdxHeader, conversion: Conversion | None) -> 
     return Destination(header, conversion)
 
 
+def _find_index(
+    index: str | os.PathLike[str] | GzipIndex, source: Source, compression: str | None
+) -> GzipIndex | None:
+    from fastidx.gzipped.index import find_index
+
+    return find_index(index, source, compression)
+
+
 def _read_items(decoder: Decoder, items: Destination) -> tuple[Destination, int]:
     """Read all items; where the size is unknown, memory grows with what has really come."""
     done = items.read(decoder, 0, items.nbytes)
@@ -250,17 +256,6 @@ def _read_items(decoder: Decoder, items: Destination) -> tuple[Destination, int]
         items = items.grown(min(items.header.nbytes, 2 * items.nbytes))
         done += items.read(decoder, done, items.nbytes)
     return items, done
-
-
-def _load_parallel(source: Source, items: Destination, threads: int, verify: bool) -> bool:
-    """Decode a gzip file with several threads; False if anything is wrong with it."""
-    if may_have_members(source, items.header.header_nbytes + items.header.nbytes):
-        data = source.read_all(threads)
-        tasks = find_tasks(data, items.header.header_nbytes + items.header.nbytes)
-        if tasks is not None:
-            return load_tasks(data, source.name, items, tasks, threads=threads, verify=verify)
-    source.restart_at(0)
-    return ParallelLoad(source, items, threads=threads, verify=verify).run()
 
 
 def _choose_threads(threads: int | None, header: IdxHeader, source: Source) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from .typecodes import TYPE_NAMES
+from .typecodes import FILE_DTYPES, TYPE_NAMES
 
 FETCH_AGAIN = "check where it comes from and fetch it again"
 SERVER_PAGE = (
@@ -43,6 +44,44 @@ def advise_dtype(array: np.ndarray[Any, Any]) -> str:
     if dtype.kind == "f":
         return "convert it with .astype('float64'), the nearest, which rounds"
     return "no type of IDX holds such values"
+
+
+def byte_order_remedy(shape: tuple[int, ...], size: int | None = None) -> str | None:
+    """Say what to do about dimensions that are in little-endian byte order, if they are.
+
+    A writer that mistakes the byte order of the dimensions turns 28 into 469,762,048.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The dimensions as the header has them.
+    size : int, optional
+        How many elements the file holds. Without it, the reversed dimensions must be those of an
+        ordinary file: less than 2**24 items, of less than 2**16 in each dimension.
+    """
+    swapped = tuple(int.from_bytes(dim.to_bytes(4, "big"), "little") for dim in shape)
+    found, claimed = math.prod(swapped), math.prod(shape)
+    if size is None:
+        is_ordinary = all(dim < (1 << 16 if axis else 1 << 24) for axis, dim in enumerate(swapped))
+        is_swapped = is_ordinary and 0 < found <= claimed >> 10
+    else:
+        is_swapped = found == size != claimed
+    if not is_swapped:
+        return None
+    return (
+        f"its dimensions would be {product(swapped)} in little-endian byte order: write them "
+        "big-endian (struct format '>I'), and the data too"
+    )
+
+
+def product(shape: tuple[int, ...]) -> str:
+    """Return a shape as messages show it."""
+    return " x ".join(f"{dim:,}" for dim in shape)
+
+
+def types_of(itemsize: float) -> str:
+    """Return the names of IDX's types of one size in bytes, joined by "or"; empty if none is."""
+    return " or ".join(d.name for d in FILE_DTYPES.values() if d.itemsize == itemsize)
 
 
 def _values_within(array: np.ndarray[Any, Any], low: int, high: int) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from fastidx.errors import HeaderError, TruncatedError, UnsupportedDTypeError
 
-from .advice import FETCH_AGAIN, advise_dtype, dtype_name
+from .advice import FETCH_AGAIN, advise_dtype, byte_order_remedy, dtype_name, product
 from .typecodes import FILE_DTYPES, MAX_DIMENSION, MAX_NDIM, TYPE_CODES, TYPE_NAMES
 
 _Bytes: TypeAlias = bytes | bytearray | memoryview
@@ -232,9 +232,9 @@ def _check_size(header: IdxHeader, name: str) -> None:
     # numpy ignores zero-length dimensions when it checks the size of an array. So does this check.
     extent = math.prod(dim for dim in header.shape if dim) * header.file_dtype.itemsize
     if extent > sys.maxsize:
-        shape = " x ".join(f"{dim:,}" for dim in header.shape)
+        damaged = f"the header is damaged or this is not an IDX file: {FETCH_AGAIN}"
         raise HeaderError(
             f"{name}: expected an array of at most {sys.maxsize:,} bytes, found a header that "
-            f"claims {shape} elements of {header.dtype}; the header is damaged or this is not an "
-            f"IDX file: {FETCH_AGAIN}"
+            f"claims {product(header.shape)} elements of {header.dtype}; "
+            f"{byte_order_remedy(header.shape) or damaged}"
         )

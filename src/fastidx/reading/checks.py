@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastidx.codecs.detect import Decoder
 from fastidx.errors import IdxError, TruncatedError
-from fastidx.format.faults import trailing_error, truncated_error
+from fastidx.format.faults import implausible_error, trailing_error, truncated_error
 from fastidx.format.header import IdxHeader, header_length, parse_header
 from fastidx.format.typecodes import MAX_EXPANSION, PREFIX_NBYTES
 from fastidx.sources.protocol import Source
@@ -57,11 +57,7 @@ def check_plausible(header: IdxHeader, name: str) -> None:
         return
     expansion = MAX_EXPANSION[header.compression]
     if header.header_nbytes + header.nbytes > expansion * header.compressed_nbytes:
-        raise TruncatedError(
-            f"{name}: expected {header.nbytes:,} data bytes, as the header claims, found a file of "
-            f"{header.compressed_nbytes:,} bytes, which can hold at most {expansion} times as "
-            "many; it was cut or its header is damaged: fetch it again"
-        )
+        raise implausible_error(header, name)
 
 
 def check_size(header: IdxHeader, name: str, *, strict: bool) -> None:

@@ -64,7 +64,30 @@ CLASSICS = [
     (json.dumps({"message": "rate limit"}).encode(), "JSON text", "check the address"),
     (b"[\n  1, 2]", "JSON text", "check the address"),
     (b"{}", "JSON text", "check the address"),
-    (b"7,0,0,255,0\n2,0,0", "comma-separated numbers", "numpy.loadtxt"),
+    (b"7,0,0,255,0\n2,0,0", "a table of comma-separated values (CSV)", "numpy.loadtxt"),
+    (b"7," + b"0," * 500, "(CSV)", "delimiter=',')"),
+    (b"0,0,0,0,8,12," + b"0," * 500, "(CSV)", "delimiter=','"),
+    (b"label,1x1,1x2,1x3" * 40, "(CSV)", "delimiter=',', skiprows=1)"),
+    (b"label,pixel0\n5,0\n0,255\n", "(CSV)", "skiprows=1"),
+    (b'"label";"pixel0";"pixel1"\r\n5;0;0\r\n', "semicolon-separated", "delimiter=';', skiprows"),
+    (b"5\t0\t0.5\n4\t0\t1e-3\n", "numbers as text", "numpy.loadtxt(...)"),
+    (b"label\tpixel\n4\t0\n", "tab-separated", r"delimiter='\t', skiprows=1)"),
+    (b"5.0 0.0\n4.0 -1e3\n", "numbers as text", "numpy.loadtxt(...)"),
+    (b"00000803 0000ea60 0000001c", "an IDX file as hexadecimal text", "bytes.fromhex"),
+    (b"0000080300000002" + b"00" * 300, "an IDX file as hexadecimal text", "bytes.fromhex"),
+    (b"00 00 08 03 00 00 EA 60\n00 00", "an IDX file as hexadecimal text", "bytes.fromhex"),
+    (b"00,00,08,03,00,00,ea,60", "an IDX file as hexadecimal text", "bytes.fromhex"),
+    (b"0x00, 0x00, 0x0D, 0x02, 0x00", "an IDX file as hexadecimal text", "bytes.fromhex"),
+    (b"1f8b0800a3b5c0000003", "a gzip file as hexadecimal text", "bytes.fromhex"),
+    (b"00000000: 0000 0803 0000 ea60  .......`", "a hexadecimal dump", "xxd -r"),
+    (b"00000000  1f 8b 08 00 00 00 00 00 |........|", "a hexadecimal dump", "xxd -r"),
+    (b"AAAIAwAA6mAAAAAcAAAAHA==", "an IDX file as base64 text", "base64.b64decode"),
+    (b"H4sIAAAAAAAA/2NgYOBgYGBgBA==", "a gzip file as base64 text", "base64.b64decode"),
+    (pickle.dumps({"data": 1}, 0), "a Python pickle", "only if you trust"),
+    (pickle.dumps([1, 2], 0), "a Python pickle", "only if you trust"),
+    (pickle.dumps(np.zeros(3), 0), "a Python pickle", "only if you trust"),
+    (pickle.dumps({"data": 1}, 1), "a Python pickle", "only if you trust"),
+    (pickle.dumps(np.zeros(3), 1), "a Python pickle", "only if you trust"),
     (b"Not Found\r\n", "plain text", "check the address"),
     ("nicht gefunden: übel".encode()[:-3], "plain text", "check the address"),
     ("Zugriff verweigert".encode("utf-16"), "UTF-16 text", "check the address"),
@@ -100,6 +123,24 @@ def test_classic_is_recognised_and_told_what_to_do(content: bytes, name: str, re
         header_length(content, name=FILE)
     for part in (FILE, "expected an IDX file", f"found {describe_content(content)} (", remedy):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Sorry, we could not find it",
+        b"a line, with a comma\nand one, with another\nand none",
+        b"[section]\nkey = value\n",
+        b"cab 12 face",
+        b"404\n",
+        b"AAAI r plane",
+    ],
+)
+def test_other_text_is_plain_text(content: bytes) -> None:
+    message = message_of(header_length, content, name=FILE)
+    assert "found plain text" in message
+    assert "loadtxt" not in message and "fromhex" not in message
+    assert "open it in a text editor" in message and "has probably sent" not in message
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,11 @@ SERVER_PAGE = (
     "a server has probably sent a page or an error message in place of the file: "
     "open it in a text editor to see which, check the address and fetch the file again"
 )
+TEXT = (
+    "open it in a text editor to see what it says; if a server has sent it in place of the file, "
+    "check the address and fetch the file again"
+)
+PICKLE = ("a Python pickle", "load it with pickle, and only if you trust where it comes from")
 
 # Above this a float64 no longer holds every integer.
 _FLOAT64_EXACT = 2**53

@@ -1,12 +1,11 @@
-"""Recognise files that are no IDX files: other formats, text, damaged downloads."""
+"""Recognise files that are no IDX files: other formats, damaged downloads, text."""
 
 from __future__ import annotations
 
-import codecs
-import re
 from typing import TypeAlias
 
-from .advice import FETCH_AGAIN, SERVER_PAGE
+from .advice import FETCH_AGAIN, PICKLE
+from .text import decode, recognise_text
 from .typecodes import FILE_DTYPES, MAX_NDIM, PREFIX_NBYTES
 
 _Bytes: TypeAlias = bytes | bytearray | memoryview
@@ -57,10 +56,6 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
         "fetch the file that it stands for (git lfs pull)",
     ),
 )
-_HTML_STARTS = (b"<!do", b"<htm", b"<hea", b"<bod", b"<!--")
-# Left uncompiled: compiling them at import would be a good part of the time of this module.
-_JSON_START = r'[{\[]\s*(?:["{}\[\]\d-]|true|false|null|$)'
-_CSV_START = r"[-+.\deE]*,[-+.\deE,\s]*"
 
 
 def describe_content(prefix: _Bytes) -> str | None:
@@ -138,36 +133,8 @@ def _recognise(prefix: bytes) -> tuple[str, str] | None:
         )
     # Protocols 2 to 5 start with the opcode PROTO, as in the original CIFAR-10 files.
     if prefix[0] == 0x80 and prefix[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return "a Python pickle", "load it with pickle, and only if you trust where it comes from"
-    return _recognise_text(prefix)
-
-
-def _recognise_text(prefix: bytes) -> tuple[str, str] | None:
-    if prefix.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "UTF-16 text", SERVER_PAGE
-    text = _decode(prefix)
-    if text is None:
-        return None
-    markup = prefix.removeprefix(codecs.BOM_UTF8).lstrip().lower()
-    if markup.startswith(_HTML_STARTS) or (markup.startswith(b"<?xml") and b"<html" in markup):
-        return "an HTML page", SERVER_PAGE
-    if re.match(rb"<[?a-z]", markup):
-        return "XML text", SERVER_PAGE
-    if re.match(_JSON_START, text):
-        return "JSON text", SERVER_PAGE
-    if re.fullmatch(_CSV_START, text):
-        return "comma-separated numbers", "load them with numpy.loadtxt(..., delimiter=',')"
-    return "plain text", SERVER_PAGE
-
-
-def _decode(prefix: bytes) -> str | None:
-    """Return text without its byte order mark and leading space; None for binary data."""
-    try:
-        # The incremental decoder accepts that the prefix ends within a character.
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(prefix).lstrip()
-    except UnicodeDecodeError:
-        return None
-    return text if re.sub(r"[\t\n\f\r]", "", text).isprintable() else None
+        return PICKLE
+    return recognise_text(prefix)
 
 
 def _is_little_endian_header(prefix: bytes) -> bool:
@@ -179,5 +146,5 @@ def _is_little_endian_header(prefix: bytes) -> bool:
 
 def _excerpt(prefix: bytes) -> str:
     """Return the first bytes for a message: text as text, anything else as hexadecimal."""
-    text = _decode(prefix)
+    text = decode(prefix)
     return repr(text[:40]) if text else prefix[:8].hex(" ")

@@ -44,6 +44,8 @@ LARGER = [
     (U1, LABELS, 10 * 60_000, "exactly 10 times", "one dimension more, which is 60,000 x 10"),
     (U1, LABELS, SIZE, "exactly 784 times", "60,000 x 784, or for two dimensions more, which is"),
     (U1, LABELS, SIZE, "exactly 784 times", "60,000 x 28 x 28: write the header"),
+    (U1, IMAGES, 2 * SIZE + 16, "that is exactly the size of 2 such files", "split it"),
+    (I2, LABELS, 5 * 120_000 + 4 * 8, "exactly the size of 5 such files", "split it"),
 ]
 SMALLER = [
     (

@@ -215,7 +215,9 @@ def test_data_that_are_not_as_many_as_the_header_says(nbytes: int) -> None:
     assert isinstance(with_index, str)
     with fastidx.open(content, index=index) as reader:
         assert_same(reader[7], ITEMS[7])
-        with pytest.raises(IdxError, match="claims more" if nbytes < 0 else "found more"):
+        with pytest.raises(
+            IdxError, match="claims more" if nbytes < 0 else "found (over )?[0-9,]* ?more"
+        ):
             reader[2999]
     if nbytes > 0:
         loaded = fastidx.load(content, threads=2, index=index, strict=False)

@@ -11,7 +11,7 @@ from fastidx.items.destination import Reader
 from .ending import Ending, check_end
 
 
-class PlacedReader(Reader, Ending, Protocol):
+class PlacedReader(Ending, Protocol):
     """A reader that knows its place in the data.
 
     Attributes

@@ -69,5 +69,8 @@ class PlainDecoder:
         return True
 
     def at_end(self) -> bool:
-        """Whether nothing more will come."""
-        return self._source.read_into(memoryview(bytearray(1))) == 0
+        """Whether nothing more will come. The next byte stays to be read."""
+        if not self._part:
+            byte = bytearray(1)
+            self._part = bytes(byte[: self._source.read_into(memoryview(byte))])
+        return not self._part

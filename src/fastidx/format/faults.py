@@ -65,7 +65,9 @@ def implausible_error(header: IdxHeader, name: str) -> IdxError:
     )
 
 
-def trailing_error(header: IdxHeader, name: str, held: int | None = None) -> IdxError:
+def trailing_error(
+    header: IdxHeader, name: str, held: int | None = None, *, ended: bool = True
+) -> IdxError:
     """Return the error for more bytes after the data.
 
     Parameters
@@ -76,6 +78,8 @@ def trailing_error(header: IdxHeader, name: str, held: int | None = None) -> Idx
         The name of the file in messages.
     held : int, optional
         Bytes that follow the header, if the caller knows; of a plain file, the header tells.
+    ended : bool
+        Whether the file ends after so many; otherwise there are more.
     """
     if held is None and header.compression is None and header.compressed_nbytes is not None:
         held = header.compressed_nbytes - header.header_nbytes
@@ -86,8 +90,8 @@ def trailing_error(header: IdxHeader, name: str, held: int | None = None) -> Idx
             "strict=False to ignore what follows"
         )
     rest = held - header.nbytes
-    found = f"{expected}, found {rest:,} more"
-    if likely := _likely_cause(header, held):
+    found = f"{expected}, found {rest:,} more" if ended else f"{expected}, found over {rest:,} more"
+    if ended and (likely := _likely_cause(header, held)):
         return TrailingDataError(f"{found}; {likely}")
     if rest > header.nbytes // 2:
         return TrailingDataError(
@@ -143,9 +147,12 @@ def _smaller_elements(header: IdxHeader, held: int) -> str | None:
 
 
 def _larger_items(header: IdxHeader, held: int) -> str | None:
-    """Recognise a header that lacks a dimension, or has the type code of smaller elements."""
+    """Recognise several files in one, a dimension that lacks, a type code of smaller elements."""
+    copies, rest = divmod(held + header.header_nbytes, header.nbytes + header.header_nbytes)
+    if not rest:
+        return f"that is exactly the size of {copies:,} such files, one after the other: split it"
     ratio, rest = divmod(held, header.nbytes)
-    if rest or ratio < 2:
+    if rest:
         return None
     causes = []
     if ratio in (3, 4) and len(header.shape) == 3:

@@ -115,12 +115,16 @@ def test_plain_file_of_known_size_tells_what_follows() -> None:
     assert "if little follows" in str(trailing_error(IdxHeader(U1, IMAGES, "gzip", 99), FILE))
 
 
-def test_little_endian_dimensions_are_recognised_before_any_data_is_read() -> None:
+def test_implausible_shape_is_explained_before_any_data_is_read() -> None:
     shape = little_endian(LABELS)
     header = IdxHeader(U1, shape, "gzip", 28_881)
     assert "60,000 in little-endian byte order" in str(implausible_error(header, FILE))
     with pytest.raises(HeaderError, match="60,000 x 28 x 28 in little-endian byte order"):
         parse_header(IdxHeader(U1, little_endian(IMAGES)).to_bytes(), name=FILE)
+    counted = IdxHeader(U1, (2352, 28, 28), "gzip", 700)
+    assert "2,352, counts all elements of 3 items of 28 x 28" in str(
+        implausible_error(counted, FILE)
+    )
     honest = IdxHeader(U1, (2**31 + 12345,), "xz", 99)
     assert "at most 7100 times as many; it was cut" in str(implausible_error(honest, FILE))
 

@@ -142,6 +142,13 @@ def test_file_object_is_named_and_untouched_by_a_refusal(tmp_path: Path) -> None
         saved([1j])
 
 
+def test_name_in_messages_is_printable(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedDTypeError) as caught:
+        save(tmp_path / "a\x1b[2J\n.gz", [1j])
+    assert r"a\x1b[2J\n.gz: expected" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
 def test_dimension_of_33_bits_is_refused(old: Path) -> None:
     with pytest.raises(HeaderError, match="found 4,294,967,296"):
         save(old, np.broadcast_to(np.uint8(0), (2**32, 1)))

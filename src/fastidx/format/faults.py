@@ -56,7 +56,11 @@ def implausible_error(header: IdxHeader, name: str) -> IdxError:
     """
     expansion = MAX_EXPANSION[header.compression or ""]
     nbytes = header.compressed_nbytes or 0
-    remedy = byte_order_remedy(header.shape)
+    # The sizes are not known, only that these are too large: what the shape alone tells.
+    count = header.shape[0] if header.shape else 0
+    remedy = byte_order_remedy(header.shape) or _counted_elements(
+        header, count * header.file_dtype.itemsize
+    )
     if remedy is None:
         remedy = f"it was cut or its header is damaged: {FETCH_AGAIN}"
     return TruncatedError(
@@ -128,6 +132,8 @@ def _likely_cause(header: IdxHeader, held: int) -> str | None:
 
 def _counted_elements(header: IdxHeader, held: int) -> str | None:
     """Recognise exporters that write the number of all pixels as the number of images."""
+    if header.ndim < 2 or not header.nbytes or held < _TELLING_NBYTES:
+        return None
     count, itemsize = header.shape[0], header.file_dtype.itemsize
     if held != count * itemsize or held % header.item_nbytes:
         return None

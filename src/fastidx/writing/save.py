@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
+from fastidx.base.names import printable_name
 from fastidx.base.replace import path_of, replacement, write_all
 from fastidx.base.threads import available_threads, check_threads
 from fastidx.format.header import IdxHeader, header_for
@@ -95,7 +96,7 @@ def save(
     if threads is not None:
         check_threads(threads)
     path = path_of(target)
-    name = path if path is not None else str(getattr(target, "name", "<file object>"))
+    name = printable_name(path or str(getattr(target, "name", "<file object>")))
     values = np.asarray(array)
     header = header_for(values, name=name)
     pieces = file_pieces(header, slices(values, header.file_dtype))

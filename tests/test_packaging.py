@@ -1,4 +1,4 @@
-"""What is installed, what is shipped, and what an import costs."""
+"""The installed package, the source distribution, and the cost of an import."""
 
 import doctest
 import importlib.metadata
@@ -15,7 +15,7 @@ from fastidx import _kernel
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Names that Cython adds to every module, or to every extension type, and that no stub declares.
+# Cython adds these names to every module, or to every extension type. No stub declares them.
 CYTHON_NAMES = r"""
 fastidx\._kernel\.__pyx_capi__
 fastidx\._kernel\.__test__
@@ -38,7 +38,7 @@ HEAVY = {
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command and return its output, which is the message when it fails."""
+    """Run a command and return its output; a failure shows all of it."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,

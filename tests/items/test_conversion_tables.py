@@ -37,8 +37,8 @@ def test_fraction_divides_as_the_tutorials_do(file: str) -> None:
 
 
 def test_product_and_sum_are_rounded_one_by_one() -> None:
-    # Exactly, x * 0.1 + 0.1 lies elsewhere than a float64 for the rounded product: a fused
-    # operation would give the nearest to the exact sum.
+    # A fused operation rounds once, to the float64 nearest to the exact sum. Here two roundings
+    # give other numbers.
     table = conversion("u1", scale=0.1, offset=0.1).table
     assert table is not None
     fused = [float(x * Fraction(0.1) + Fraction(0.1)) for x in range(256)]

@@ -53,7 +53,7 @@ def test_every_16_bit_value(target: str, options: dict[str, Any]) -> None:
 
 
 def test_floats_are_rounded_to_integers_with_and_without_arithmetic() -> None:
-    # An item without arithmetic is rounded as with it: scale=1 must make no difference.
+    # Items are rounded in the same way with and without arithmetic.
     items = np.array([-2.7, -0.5, 0.5, 1.5, 2.7], np.float32)
     assert applied(items, "i4").tolist() == [-3, 0, 0, 2, 3]
     assert applied(items, "i4", scale=1).tolist() == [-3, 0, 0, 2, 3]

@@ -44,7 +44,7 @@ def test_compression_follows_option_and_name(
 
 def test_file_objects_are_plain_unless_told_otherwise(tmp_path: Path) -> None:
     array = np.arange(100, dtype="u1")
-    # A GzipFile has a name in .gz: gzipping for it would gzip twice.
+    # A GzipFile has a name in .gz, but compresses by itself.
     with gzip.open(tmp_path / "a.gz", "wb") as file:
         save(file, array)
         assert not file.closed

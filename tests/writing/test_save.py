@@ -203,7 +203,7 @@ def test_file_object_is_written_from_its_position_and_left_open(tmp_path: Path) 
 
 @pytest.mark.parametrize("compression", [None, "gzip"])
 def test_memory_stays_bounded(tmp_path: Path, compression: Any) -> None:
-    # As large as a map may be without its pages being there: a file of 64 MiB, all hole.
+    # A sparse file of 64 MiB takes no room on the disk.
     with (tmp_path / "data").open("wb") as file:
         file.truncate(64 * MIB)
     mapped = np.memmap(tmp_path / "data", "<i4", "r")

@@ -222,7 +222,7 @@ except PermissionError as error:
 
 
 def unprivileged(name: str, folder: Path) -> str:
-    # From within the folder, as nobody may not pass through the folders above it.
+    # The process starts in the folder, as it may not enter the folders above it.
     command = [sys.executable, "-c", UNPRIVILEGED, name]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.strip()

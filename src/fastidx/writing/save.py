@@ -96,7 +96,9 @@ def save(
     if threads is not None:
         check_threads(threads)
     path = path_of(target)
-    name = printable_name(path or str(getattr(target, "name", "<file object>")))
+    name = printable_name(
+        path if path is not None else str(getattr(target, "name", "<file object>"))
+    )
     values = np.asarray(array)
     header = header_for(values, name=name)
     pieces = file_pieces(header, slices(values, header.file_dtype))

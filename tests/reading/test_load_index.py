@@ -17,7 +17,7 @@ from reader_cases import FORMS, TYPES, Array, assert_same, compressible, form
 
 import fastidx
 from fastidx import ChecksumError, GzipIndex, GzipIndexError, IdxError, reference
-from fastidx.gzipped import access
+from fastidx.gzipped.stretches import Stretches
 
 GZIP_FORMS = [name for name in FORMS if name not in ("plain", "xz")]
 ITEMS = compressible((3000, 41), "i2")
@@ -50,13 +50,13 @@ def no_guessing(monkeypatch: pytest.MonkeyPatch) -> None:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of the stretches that are decoded."""
     numbers: list[int] = []
-    decode = access.GzipAccess.decode
+    decode = Stretches.decode
 
-    def noted(self: access.GzipAccess, number: int, *args: Any) -> Any:
+    def noted(self: Stretches, number: int, *args: Any) -> Any:
         numbers.append(number)
         return decode(self, number, *args)
 
-    monkeypatch.setattr(access.GzipAccess, "decode", noted)
+    monkeypatch.setattr(Stretches, "decode", noted)
     return numbers
 
 

@@ -28,8 +28,10 @@ from reader_cases import FORMS, TYPES, Array, assert_same, compressible, form, s
 import fastidx
 from fastidx import IdxError, reference
 from fastidx._kernel import DataPiece, GzipDecoder
-from fastidx.gzipped.access import CheckpointLog, GzipAccess, GzipStream
+from fastidx.gzipped.checkpoints import CheckpointLog
 from fastidx.gzipped.index import Checkpoint
+from fastidx.gzipped.stream import GzipStream
+from fastidx.gzipped.stretches import Stretches
 from fastidx.sources.memory import MemorySource
 
 GZIP_FORMS = [name for name in FORMS if name not in ("plain", "xz")]
@@ -40,7 +42,7 @@ EACH_GZIP_FORM = pytest.mark.parametrize("name", GZIP_FORMS)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints every 256 bytes of data, as many as the file has blocks for."""
     monkeypatch.setattr("fastidx.reading.reader._SPACING_NBYTES", 256)
-    monkeypatch.setattr("fastidx.gzipped.access._FIRST_RATE", 0)
+    monkeypatch.setattr("fastidx.gzipped.stream._FIRST_RATE", 0)
     monkeypatch.setattr("fastidx.reading.reader._GAP_NBYTES", 64)
 
 
@@ -555,13 +557,13 @@ def test_each_stretch_of_a_slice_is_decoded_by_one_thread(
 ) -> None:
     array = compressible((900, 50))
     numbers: list[int] = []
-    decode = GzipAccess.decode
+    decode = Stretches.decode
 
-    def noted(self: GzipAccess, number: int, *args: Any) -> Any:
+    def noted(self: Stretches, number: int, *args: Any) -> Any:
         numbers.append(number)
         return decode(self, number, *args)
 
-    monkeypatch.setattr(GzipAccess, "decode", noted)
+    monkeypatch.setattr(Stretches, "decode", noted)
     with fastidx.open(form(array, "small blocks"), threads=2) as reader:
         reader.build_index(spacing=256)
         assert_same(reader[100:800], array[100:800])
@@ -582,7 +584,7 @@ def parallel(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return threads.run_all(function, tasks, nthreads)
 
     monkeypatch.setattr("fastidx.reading.reader._MIN_PARALLEL_NBYTES", 64)
-    monkeypatch.setattr("fastidx.gzipped.access.run_all", counted)
+    monkeypatch.setattr("fastidx.codecs.access.run_all", counted)
     return counts
 
 

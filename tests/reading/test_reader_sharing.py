@@ -33,7 +33,7 @@ EACH_FORM = pytest.mark.parametrize("name", FORMS)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints every KiB, and source buffers smaller than the files."""
     monkeypatch.setattr("fastidx.reading.reader._SPACING_NBYTES", 1024)
-    monkeypatch.setattr("fastidx.gzipped.access._FIRST_RATE", 0)
+    monkeypatch.setattr("fastidx.gzipped.stream._FIRST_RATE", 0)
     monkeypatch.setattr("fastidx.sources.local.CHUNK_NBYTES", 4096)
 
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+from fastidx.base.threads import run_all
 from fastidx.format.header import IdxHeader
-from fastidx.items.destination import Reader
+from fastidx.items.destination import Destination, Reader
 
 from .ending import Ending, check_end
 
+# More parts than threads, so that a thread that is slower than the others does not hold them up.
+_PARTS_PER_THREAD = 4
+
 
 class PlacedReader(Ending, Protocol):
-    """A reader that knows its place in the data.
+    """A reader that knows its place in the decoded data, the header included.
 
-    Attributes
-    ----------
-    position : int
-        Offset of the next byte in the decoded data, header included. After `Access.at` it is less
-        than what was asked for if the data end before.
+    After `Access.at` its position is less than what was asked for if the data end before.
     """
 
-    position: int
+    @property
+    def position(self) -> int:
+        """Offset of the next byte."""
 
 
 class Access(ABC):
@@ -66,3 +69,25 @@ class Access(ABC):
 
     def finish(self, header: IdxHeader, name: str) -> None:  # noqa: B027 - most postpone none
         """Run the checks that `check_end` postponed so that the last item could be returned."""
+
+
+def read_in_threads(access: Access, items: Destination, place: int, threads: int) -> bool:
+    """Read what a destination is for, from a place in the data on, in several threads.
+
+    Returns
+    -------
+    bool
+        False if there is only one decoder, too little to divide, or if data are missing.
+    """
+    item, nbytes = items.item_nbytes, items.nbytes
+    cuts = access.parts(place, place + nbytes, _PARTS_PER_THREAD * threads)
+    edges = sorted({0, *((cut - place) // item * item for cut in cuts), nbytes})
+    if len(edges) < 3:
+        return False
+
+    def read(part: tuple[int, int]) -> bool:
+        begin, end = part
+        reader = access.independent(place + begin, place + end)
+        return items.read(reader, begin, end) == end - begin
+
+    return all(run_all(read, list(itertools.pairwise(edges)), threads))

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from fastidx._kernel import convert
 from fastidx.sources.buffered import CHUNK_NBYTES
 
 if TYPE_CHECKING:
     from fastidx._kernel import Expansion
+    from fastidx.sources.protocol import Source
 
 
-class ByteReader(Protocol):
-    """What `PlainDecoder` asks of a source."""
+class ByteReader:
+    """What `PlainDecoder` takes its bytes from; a `Source` is one, too."""
 
     def read_into(self, out: memoryview, /) -> int:
         """Take as many bytes as fit; fewer only at the end."""
+        raise NotImplementedError
+
+    def skip_rest(self) -> None:
+        """Read to the end, where the container has a checksum of its own."""
 
 
 class PlainDecoder:
     """The bytes of an uncompressed IDX file: the counterpart of `GzipDecoder`."""
 
-    def __init__(self, source: ByteReader) -> None:
+    def __init__(self, source: ByteReader | Source) -> None:
         self._source = source
         self._part = b""  # of an item that the source does not complete
 
@@ -64,8 +69,7 @@ class PlainDecoder:
 
     def skip_member(self) -> bool:
         """Read on where what contains the file has checks of its own, as a zip archive has."""
-        if hasattr(self._source, "skip_rest"):
-            self._source.skip_rest()
+        self._source.skip_rest()
         return True
 
     def at_end(self) -> bool:

@@ -12,7 +12,7 @@ import lzma
 from fastidx.errors import ChecksumError, CorruptError, IdxError, TrailingDataError
 from fastidx.sources.protocol import Source
 
-from .plain import PlainDecoder
+from .plain import ByteReader, PlainDecoder
 
 _MAGIC = b"\xfd7zXZ\0"  # The .xz File Format, section 2.1.1.1
 
@@ -48,7 +48,7 @@ class XzDecoder(PlainDecoder):
         return self._streams.skip_stream()
 
 
-class _XzStreams:
+class _XzStreams(ByteReader):
     """The decompressed bytes of a source, in order and once."""
 
     def __init__(self, source: Source) -> None:

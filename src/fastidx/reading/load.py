@@ -8,16 +8,15 @@ import numpy as np
 
 from fastidx._kernel import GzipDecoder
 from fastidx.base.threads import available_threads, check_threads
-from fastidx.codecs.detect import Decoder, open_decoder
+from fastidx.codecs.detect import Decoder
 from fastidx.codecs.ending import check_end
-from fastidx.format.faults import truncated_error
+from fastidx.format.faults import trailing_error, truncated_error
 from fastidx.format.header import IdxHeader
 from fastidx.items.conversion import Conversion, Number, conversion_for
 from fastidx.items.destination import Destination, bytes_of_out
+from fastidx.opening.idx import open_idx, take_bytes
 from fastidx.opening.open import reading
 from fastidx.sources.protocol import Source, SourceLike
-
-from .checks import check_plausible, check_size, read_header, take_bytes
 
 if TYPE_CHECKING:
     import os
@@ -161,19 +160,18 @@ def load(
     array([ 1.5, -1. ,  1. ], dtype=float32)
     """
     with reading(source, storage_options=storage_options) as opened:
-        decoder, compression = open_decoder(opened, verify=verify)
-        header = read_header(decoder, opened, compression)
-        check_plausible(header, opened.name)
+        idx = open_idx(opened, verify=verify)
+        decoder, header = idx.decoder, idx.header
         conversion = conversion_for(header, dtype, scale, offset, lut, name=opened.name)
-        found = None if index is None else _find_index(index, opened, compression)
+        found = None if index is None else _find_index(index, opened, header.compression)
         items = _destination(out, header, conversion)
         nthreads = _choose_threads(threads, header, opened)
         if nthreads > 1:
             # To import them takes a third of the time to import fastidx.
             from .strategies import load_gzip_in_threads, load_plain_in_threads
-        if nthreads > 1 and compression is None:
+        if nthreads > 1 and header.compression is None:
             if load_plain_in_threads(opened, items, nthreads):
-                check_size(header, opened.name, strict=strict)
+                _check_size(header, opened.name, strict=strict)
                 return items.array() if out is None else out
         elif nthreads > 1:
             whole = opened.for_threads()
@@ -225,8 +223,7 @@ def info(source: SourceLike, *, storage_options: Mapping[str, Any] | None = None
     """
     with reading(source, storage_options=storage_options, read_ahead=False) as opened:
         try:
-            decoder, compression = open_decoder(opened, read_ahead=False)
-            return read_header(decoder, opened, compression)
+            return open_idx(opened, read_ahead=False, plausible=False).header
         finally:
             opened.rewind()
 
@@ -271,3 +268,9 @@ def _choose_threads(threads: int | None, header: IdxHeader, source: Source) -> i
         most = nbytes // _NBYTES_PER_THREAD[header.compression]
         return min(most, available_threads()) if most > 1 else 1
     return threads
+
+
+def _check_size(header: IdxHeader, name: str, *, strict: bool) -> None:
+    """With all data of a plain file read: if strict, it must not be larger than they are."""
+    if strict and header.compressed_nbytes != header.header_nbytes + header.nbytes:
+        raise trailing_error(header, name)

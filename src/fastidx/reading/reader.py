@@ -15,29 +15,22 @@ import numpy as np
 
 from fastidx.base.memory import Bytes1D, for_results
 from fastidx.base.threads import available_threads, check_threads
+from fastidx.codecs.access import Access, PlacedReader, read_in_threads
 from fastidx.codecs.detect import Decoder, open_decoder
-from fastidx.codecs.ending import check_end
+from fastidx.codecs.forward import ForwardAccess
+from fastidx.codecs.ranges import PlainAccess
 from fastidx.errors import IdxError, SourceChangedError, TruncatedError
-from fastidx.format.faults import trailing_error, truncated_error
+from fastidx.format.faults import truncated_error
 from fastidx.format.header import IdxHeader
-from fastidx.gzipped.access import (
-    Access,
-    CheckpointLog,
-    ForwardAccess,
-    ForwardReader,
-    GzipAccess,
-    GzipStream,
-    PlainAccess,
-    read_in_threads,
-)
+from fastidx.gzipped.access import GzipAccess
+from fastidx.gzipped.checkpoints import CheckpointLog
 from fastidx.gzipped.index import GzipIndex, find_index, fingerprint, needs_gzip
 from fastidx.items.conversion import Number, conversion_for
-from fastidx.items.destination import Destination, Reader, bytes_of_out
+from fastidx.items.destination import Destination, bytes_of_out
+from fastidx.opening.idx import OpenIdx, open_idx
 from fastidx.opening.open import open_source
 from fastidx.sources.memory import MemorySource
-from fastidx.sources.protocol import NothingAtHand, Source, SourceLike
-
-from .checks import check_plausible, read_header
+from fastidx.sources.protocol import Source, SourceLike
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -85,7 +78,7 @@ class IdxReader:
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         self._closed = True
-        self._source_given = source
+        self._given = _absolute(source)
         self._options: dict[str, Any] = {
             "dtype": dtype,
             "scale": scale,
@@ -110,18 +103,16 @@ class IdxReader:
     def _open(self) -> None:
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._end_open = False  # whether the last item was read, but not what comes behind it
         self._source = open_source(
-            self._source_given,
+            self._given,
             storage_options=self._options["storage_options"],
             read_ahead=False,
         )
         self._closed = False
         try:
             self._source.limit_pieces(_PIECE_NBYTES)
-            decoder, compression = open_decoder(self._source, verify=self._verify)
-            self._header = read_header(decoder, self._source, compression)
-            check_plausible(self._header, self._source.name)
+            idx = open_idx(self._source, verify=self._verify)
+            self._header = idx.header
             self._conversion = conversion_for(
                 self._header,
                 self._options["dtype"],
@@ -130,21 +121,30 @@ class IdxReader:
                 self._options["lut"],
                 name=self._source.name,
             )
-            self._access = self._make_access(decoder, compression)
+            self._choose_access(idx)
         except BaseException:
             self.close()
             raise
 
-    def _make_access(self, decoder: Decoder, compression: str | None) -> Access:
-        source = self._source
+    def _choose_access(self, idx: OpenIdx) -> None:
+        """Choose how to reach the data; only a gzip file that can restart has checkpoints."""
+        source, header = idx.source, idx.header
         anywhere = source.can_restart and source.nbytes is not None
-        if anywhere and compression is None:
-            return PlainAccess(source)
-        if anywhere and compression == "gzip":
-            return GzipAccess(source, self._log, verify=self._verify)
-        # Not a method of this reader, which would keep itself alive then.
-        again = partial(_new_decoder, source, self._verify)
-        return ForwardAccess(source, decoder, self._header.header_nbytes, again)
+        self._gzip: GzipAccess | None = None
+        self._access: Access
+        if anywhere and header.compression == "gzip":
+            self._access = self._gzip = GzipAccess(source, self._log, verify=self._verify)
+        elif anywhere and header.compression is None:
+            self._access = PlainAccess(source)
+        else:
+            # Not a method of this reader, which would keep itself alive then.
+            again = partial(_new_decoder, source, self._verify)
+            self._access = ForwardAccess(source, idx.decoder, header.header_nbytes, again)
+
+    def _continue_as(self, identity: Mapping[str, object], index: GzipIndex | None) -> None:
+        """Become what a pickled reader was, if the file is still that one."""
+        self._check_identity(identity)
+        self._use_index(index)
 
     def _use_index(self, index: Any) -> None:
         found = find_index(index, self._source, self._header.compression)
@@ -154,9 +154,9 @@ class IdxReader:
             self._gzip_access().log = self._log
 
     def _gzip_access(self) -> GzipAccess:
-        if not isinstance(self._access, GzipAccess):
+        if self._gzip is None:
             raise ValueError(needs_gzip(self._source.name))
-        return self._access
+        return self._gzip
 
     def _read_at(self, position: int, nbytes: int) -> memoryview:
         return self._source.read_range(position, position + nbytes)
@@ -191,13 +191,13 @@ class IdxReader:
             self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if hasattr(self._source_given, "read"):
+        if hasattr(self._given, "read"):
             raise TypeError(
                 f"{self._source.name}: expected a reader of a path, URL or bytes to pickle, found "
                 "one of a file object, which another process cannot open; open the path instead"
             )
         index = self._as_index() if self._log.complete else None
-        return _reopen, (self._source_given, self._options, index)
+        return _reopen, (self._given, self._options, index, dict(self._source.identity))
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else self._header.compression or "plain"
@@ -211,18 +211,30 @@ class IdxReader:
         """Return the lock under which the reader may be used, in this process."""
         self._check_open()
         if self._pid != os.getpid():
-            # After a fork the lock may be held by a thread that is not here, and the position of
-            # the file is shared with the parent.
+            # A thread that the forked process does not have may hold the parent's lock.
             self._lock = threading.RLock()
             self._pid = os.getpid()
-            if not hasattr(self._source_given, "read"):
-                log = self._log
+            # A user's file object cannot be opened again: it says itself what it refuses.
+            if not self._source.survives_fork and not hasattr(self._given, "read"):
+                log, identity = self._log, self._source.identity
                 self._source.close()
                 self._open()
+                self._check_identity(identity)
                 self._log = log
-                if isinstance(self._access, GzipAccess):
-                    self._access.log = log
+                if self._gzip is not None:
+                    self._gzip.log = log
         return self._lock
+
+    def _check_identity(self, identity: Mapping[str, object]) -> None:
+        """Refuse another file in the place of the one that was opened first."""
+        now = self._source.identity
+        changed = [key for key in sorted(identity.keys() & now.keys()) if identity[key] != now[key]]
+        if changed:
+            self.close()
+            raise SourceChangedError(
+                f"{self._source.name}: expected the file that the reader was opened with, found "
+                f"another in its place ({', '.join(changed)} differ); open it anew"
+            )
 
     # ---- What it is ----
 
@@ -325,6 +337,8 @@ class IdxReader:
     def _batches(
         self, n: int, out: np.ndarray[Any, Any] | None, drop_last: bool, first: int, last: int
     ) -> Iterator[np.ndarray[Any, Any]]:
+        if len(self) == 0:
+            self._finish()
         for begin in range(first, last, n):
             size = min(n, last - begin)
             if size < n and drop_last:
@@ -389,7 +403,7 @@ class IdxReader:
             Read-only, big-endian as the file is, and valid while the file stays as it is.
         """
         self._check_open()
-        header, source = self._header, self._source_given
+        header, source = self._header, self._given
         if header.compression is not None or self._conversion is not None:
             raise ValueError(
                 f"{self._source.name}: expected an uncompressed file and no conversion to map it, "
@@ -542,82 +556,69 @@ class IdxReader:
         except IdxError:
             self._source.check_unchanged(suspicious=True)
             raise
-        # Without compression nothing else tells. Of a server, `_finish` asks once.
-        if isinstance(self._access, PlainAccess) and not self._source.costly:
+        # A server is asked once, at the end of a pass.
+        if not self._access.notices_changes and not self._source.costly:
             self._source.check_unchanged(suspicious=True)
 
     def _read_bytes_locked(self, memory: Bytes1D, begin: int, nbytes: int) -> None:
         header, name = self._header, self._source.name
         destination = Destination(header, self._conversion, memory, nbytes)
         place = header.header_nbytes + begin
+        end = place + nbytes
         large = self._threads > 1 and nbytes >= _MIN_PARALLEL_NBYTES
+        reader: PlacedReader
         if large and read_in_threads(self._access, destination, place, self._threads):
-            if begin + nbytes == header.nbytes:
-                self._check_end(None)
-            return
-        reader = self._access.at(place, place + nbytes)
-        if isinstance(reader, (GzipStream, ForwardReader)) and reader.position < place:
-            # What comes before is missing already.
-            held = max(0, reader.position - header.header_nbytes)
-            raise truncated_error(header, name, held, reader.truncated)
-        done = destination.read(reader, 0, nbytes)
-        if done < nbytes:
-            raise truncated_error(header, name, begin + done, reader.truncated)
+            reader = self._access.at(end, end)
+        else:
+            reader = self._access.at(place, end)
+            if reader.position < place:
+                held = max(0, reader.position - header.header_nbytes)
+                raise truncated_error(header, name, held, reader.truncated)
+            done = destination.read(reader, 0, nbytes)
+            if done < nbytes:
+                raise truncated_error(header, name, begin + done, reader.truncated)
         if begin + nbytes == header.nbytes:
-            self._check_end(reader)
-
-    def _check_end(self, reader: Reader | None) -> None:
-        """Check what comes behind the last item, before anyone has it, if that is not to wait."""
-        header, name = self._header, self._source.name
-        if isinstance(reader, ForwardReader) and self._source.may_wait:
-            self._end_open = True
-            self._check_end_at_hand(reader)
-        elif isinstance(reader, (GzipStream, ForwardReader)):
-            check_end(reader, header, name, strict=True)
-        elif self._known_nbytes() != header.header_nbytes + header.nbytes:
-            raise trailing_error(header, name)
-        if isinstance(self._access, GzipAccess):
-            self._access.check_footer()
-
-    def _known_nbytes(self) -> int | None:
-        """Return how much data the source is known to hold, with the header."""
-        if isinstance(self._access, PlainAccess):
-            return self._header.compressed_nbytes
-        return self._log.nbytes if self._log.complete else None
-
-    def _check_end_at_hand(self, reader: ForwardReader) -> None:
-        """Check what there is to read behind the last item, without waiting for more."""
-        self._source.only_at_hand = True
-        try:
-            check_end(reader, self._header, self._source.name, strict=True)
-            self._end_open = False
-        except NothingAtHand:
-            pass
-        finally:
-            self._source.only_at_hand = False
+            self._access.check_end(reader, header, name)
 
     def _finish(self) -> None:
-        """At the end of a pass: check what the last item was not kept waiting for.
-
-        That is the rest of the stream as far as it must come, which for gzip is a checksum. Whether
-        it goes on behind that is seen only if it does so by now, as it need not ever end.
-        """
+        """Run the checks at the end of a pass that no item has run."""
+        header, name = self._header, self._source.name
         with self._usable(), self._changes_noticed():
-            if self._end_open and isinstance(self._access, ForwardAccess):
-                reader = self._access.cursor
-                if not reader.skip_member():
-                    raise trailing_error(self._header, self._source.name)
-                self._check_end_at_hand(reader)
+            if header.nbytes == 0:
+                place = header.header_nbytes
+                self._access.check_end(self._access.at(place, place), header, name)
+            self._access.finish(header, name)
             if self._source.costly:
                 self._source.check_unchanged(suspicious=False)
+
+
+def _absolute(source: SourceLike) -> SourceLike:
+    """Return a path as it must be after a change of the working directory."""
+    if isinstance(source, str):
+        archive, separator, path = source.rpartition("::")
+        if "://" in path or (separator and not archive.startswith("zip://")):
+            return source
+        return f"{archive}{separator}{os.path.abspath(path)}" if path else source
+    return os.path.abspath(os.fsdecode(source)) if isinstance(source, os.PathLike) else source
 
 
 def _new_decoder(source: Source, verify: bool) -> Decoder:
     return open_decoder(source, verify=verify)[0]
 
 
-def _reopen(source: SourceLike, options: dict[str, Any], index: GzipIndex | None) -> IdxReader:
-    return IdxReader(source, index=index, **options)
+def _reopen(
+    source: SourceLike,
+    options: dict[str, Any],
+    index: GzipIndex | None,
+    identity: Mapping[str, object],
+) -> IdxReader:
+    reader = IdxReader(source, **options)
+    try:
+        reader._continue_as(identity, index)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
 
 
 def open(  # noqa: A001 - fastidx.open, as gzip.open

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from fastidx.codecs.access import read_in_threads
+from fastidx.codecs.ranges import PlainAccess
 from fastidx.errors import IdxError
-from fastidx.gzipped.access import CheckpointLog, GzipAccess, PlainAccess, read_in_threads
+from fastidx.gzipped.access import GzipAccess
+from fastidx.gzipped.checkpoints import CheckpointLog
 from fastidx.gzipped.index import GzipIndex
 from fastidx.gzipped.members import find_tasks, load_tasks, may_have_members
 from fastidx.gzipped.parallel import ParallelLoad

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from fastidx.base.replace import replacement
-from fastidx.codecs.detect import open_decoder
 from fastidx.codecs.ending import check_end
 from fastidx.errors import (
     ChecksumError,
@@ -32,8 +31,9 @@ from fastidx.format.faults import truncated_error
 from fastidx.format.header import IdxHeader, header_for
 from fastidx.format.typecodes import MAX_NDIM, TYPE_CODES, TYPE_NAMES
 from fastidx.items.destination import Destination
+from fastidx.opening.idx import open_idx as open_source_as_idx
+from fastidx.opening.idx import take_bytes
 from fastidx.opening.open import open_source
-from fastidx.reading.checks import check_plausible, read_header, take_bytes
 from fastidx.sources.protocol import Source
 from fastidx.sources.stream import StreamSource
 from fastidx.writing.save import file_pieces, save_pieces, slices
@@ -155,9 +155,8 @@ def _reader_parts(reader: IdxReader, first: int, shape: tuple[int, ...]) -> Part
 
 
 def _of_idx(source: Source) -> Values:
-    decoder, compression = open_decoder(source)
-    header = read_header(decoder, source, compression)
-    check_plausible(header, source.name)
+    idx = open_source_as_idx(source)
+    decoder, header = idx.decoder, idx.header
 
     def read(memory: np.ndarray[Any, Any]) -> int:
         return Destination(header, None, memory, len(memory)).read(decoder, 0, len(memory))

@@ -1,13 +1,60 @@
-"""What an opened source must have: a header, room for what it claims, all its data, an end."""
+"""From an opened source to an IDX file: its decoder, its header, and whether that can be true."""
 
 from __future__ import annotations
 
-from fastidx.codecs.detect import Decoder
+from dataclasses import dataclass
+
+from fastidx.codecs.detect import Decoder, open_decoder
 from fastidx.errors import IdxError, TruncatedError
-from fastidx.format.faults import implausible_error, trailing_error, truncated_error
+from fastidx.format.faults import implausible_error, truncated_error
 from fastidx.format.header import IdxHeader, header_length, parse_header
 from fastidx.format.typecodes import MAX_EXPANSION, PREFIX_NBYTES
 from fastidx.sources.protocol import Source
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIdx:
+    """An IDX file that has been opened up to its header.
+
+    Attributes
+    ----------
+    source : Source
+    decoder : Decoder
+        The next byte that it gives is the first of the data.
+    header : IdxHeader
+        With the compression and, where it is known, the size of the source.
+    """
+
+    source: Source
+    decoder: Decoder
+    header: IdxHeader
+
+
+def open_idx(
+    source: Source, *, verify: bool = True, read_ahead: bool = True, plausible: bool = True
+) -> OpenIdx:
+    """Find the decoder that a source needs, and read the header.
+
+    Parameters
+    ----------
+    source : Source
+    verify : bool
+        Whether the decoder compares the checksums of gzip members.
+    read_ahead : bool
+        Whether the decoder may read and decode more than it is asked for.
+    plausible : bool
+        Whether to refuse a header that claims more data than the source can hold.
+
+    Raises
+    ------
+    HeaderError, TruncatedError, CorruptError
+        If there is no valid header, or one that cannot be true.
+    """
+    decoder, compression = open_decoder(source, verify=verify, read_ahead=read_ahead)
+    header = _read_header(decoder, source, compression)
+    if plausible:
+        _check_plausible(header, source.name)
+    return OpenIdx(source, decoder, header)
 
 
 def take_bytes(decoder: Decoder, nbytes: int) -> bytes:
@@ -16,7 +63,7 @@ def take_bytes(decoder: Decoder, nbytes: int) -> bytes:
     return bytes(data[: decoder.read_into(data)])
 
 
-def read_header(decoder: Decoder, source: Source, compression: str | None) -> IdxHeader:
+def _read_header(decoder: Decoder, source: Source, compression: str | None) -> IdxHeader:
     """Read the header, with which any IDX file begins, or say what the file is instead."""
     prefix = take_bytes(decoder, 4)
     try:
@@ -46,7 +93,7 @@ def _check_not_cut(
         )
 
 
-def check_plausible(header: IdxHeader, name: str) -> None:
+def _check_plausible(header: IdxHeader, name: str) -> None:
     """Refuse a header whose data the file cannot hold, before anything is allocated for it."""
     if header.compressed_nbytes is None:
         return
@@ -58,9 +105,3 @@ def check_plausible(header: IdxHeader, name: str) -> None:
     expansion = MAX_EXPANSION[header.compression]
     if header.header_nbytes + header.nbytes > expansion * header.compressed_nbytes:
         raise implausible_error(header, name)
-
-
-def check_size(header: IdxHeader, name: str, *, strict: bool) -> None:
-    """With all data of a plain file read: if strict, it must not be larger than they are."""
-    if strict and header.compressed_nbytes != header.header_nbytes + header.nbytes:
-        raise trailing_error(header, name)

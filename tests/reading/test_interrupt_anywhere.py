@@ -32,7 +32,9 @@ def sample() -> bytes:
 
 
 def left_threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("fastidx")]
+    """Threads that live. One whose start was interrupted may be listed without having begun."""
+    threads = [t for t in threading.enumerate() if t.name.startswith("fastidx")]
+    return [t.name for t in threads if t.is_alive()]
 
 
 class Interrupt:

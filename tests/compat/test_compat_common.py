@@ -17,13 +17,8 @@ from compat_peers import idx_bytes
 
 import fastidx
 from fastidx import ChecksumError, CorruptError, HeaderError, IdxError, TruncatedError
-from fastidx.compat._common import (
-    GZIP_ERRORS,
-    errors_also,
-    load_images,
-    load_labels,
-    unwrapped,
-)
+from fastidx.compat.arrays import load_images, load_labels, unwrapped
+from fastidx.compat.errors import GZIP_ERRORS, errors_also
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 

@@ -37,7 +37,8 @@ import numpy as np
 from fastidx import IdxError, IdxHeader, TruncatedError, load, save
 from fastidx.format.header import parse_header
 
-from ._common import GZIP_ERRORS, ErrorTypes, errors_also, name_of, unwrapped
+from .arrays import name_of, unwrapped
+from .errors import GZIP_ERRORS, ErrorTypes, errors_also
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

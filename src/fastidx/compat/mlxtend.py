@@ -21,7 +21,8 @@ import struct
 
 from fastidx import IdxError
 
-from ._common import Labels, Rows, as_rows, check_counts, errors_also, load_images, load_labels
+from .arrays import Labels, Rows, as_rows, check_counts, load_images, load_labels
+from .errors import errors_also
 
 __all__ = ["loadlocal_mnist"]
 

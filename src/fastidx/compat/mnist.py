@@ -36,7 +36,8 @@ import numpy as np
 
 from fastidx import IdxError, TruncatedError, load
 
-from ._common import GZIP_ERRORS, ErrorTypes, errors_also, unwrapped
+from .arrays import unwrapped
+from .errors import GZIP_ERRORS, ErrorTypes, errors_also
 
 if TYPE_CHECKING:
     from collections.abc import Callable

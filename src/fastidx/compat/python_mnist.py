@@ -47,18 +47,8 @@ import numpy.typing as npt
 
 from fastidx import HeaderError, IdxError
 
-from ._common import (
-    GZIP_ERRORS,
-    ErrorTypes,
-    Labels,
-    Rows,
-    as_rows,
-    check_counts,
-    errors_also,
-    load_images,
-    load_labels,
-    unwrapped,
-)
+from .arrays import Labels, Rows, as_rows, check_counts, load_images, load_labels, unwrapped
+from .errors import GZIP_ERRORS, ErrorTypes, errors_also
 
 __all__ = ["MNIST", "MNISTException"]
 

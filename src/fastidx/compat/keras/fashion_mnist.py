@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from fastidx import datasets
 
-from ._cache import cache_folder
+from .cache import cache_folder
 
 if TYPE_CHECKING:
-    from ._cache import TrainAndTest
+    from .cache import TrainAndTest
 
 __all__ = ["load_data"]
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from fastidx import CorruptError, HeaderError, datasets
 
-from ._cache import cache_folder
+from .cache import cache_folder
 
 if TYPE_CHECKING:
-    from ._cache import TrainAndTest
+    from .cache import TrainAndTest
 
 __all__ = ["load_data"]
 

@@ -9,16 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fastidx import HeaderError, IdxError
-from fastidx.compat._common import (
-    GZIP_ERRORS,
-    ErrorTypes,
-    Rows,
-    as_rows,
-    errors_also,
-    load_images,
-    load_labels,
-    unwrapped,
-)
+from fastidx.compat.arrays import Rows, as_rows, load_images, load_labels, unwrapped
+from fastidx.compat.errors import GZIP_ERRORS, ErrorTypes, errors_also
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ import numpy as np
 from fastidx import info, load, save
 from fastidx.base.replace import replacement_path
 from fastidx.base.threads import available_threads, run_all
-from fastidx.compat._common import Rows, as_rows
+from fastidx.compat.arrays import Rows, as_rows
 
 from .container import Container
 from .files import pandas

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastidx import IdxError, load
-from fastidx.compat._common import ErrorTypes, errors_also, name_of, unwrapped
+from fastidx.compat.arrays import name_of, unwrapped
+from fastidx.compat.errors import ErrorTypes, errors_also
 
-from ._needs import torch
+from .needs import torch
 
 if TYPE_CHECKING:
     from fastidx.sources.protocol import SourceLike

@@ -18,8 +18,8 @@ from fastidx.datasets.fetching import obtain, parts_of
 from fastidx.datasets.registry import DATASETS, Dataset, Part
 from fastidx.format.header import header_for
 
-from .needs import Image, torch
 from .files import ERRORS
+from .needs import Image, torch
 from .published import described, resources_of
 
 __all__ = ["MNIST"]

@@ -13,12 +13,13 @@ import pytest
 
 from fastidx import reference
 
-from . import compare, contenders, files, suites
-from .compare import Times, ratio, replace_table
+from . import compare, contenders, files, measuring, report, suites
+from .measuring import Times, ratio
 from .neighbours import Usage
+from .report import replace_table
 
 _README = Path(compare.__file__).with_name("README.md")
-_PLAN = compare.Plan(rounds=2, least_rounds=1, budget_s=0.0, sample_s=0.0, process_rounds=1)
+_EFFORT = measuring.Effort(rounds=2, least_rounds=1, budget_s=0.0, sample_s=0.0, process_rounds=1)
 
 
 def test_smoke(
@@ -27,9 +28,9 @@ def test_smoke(
     monkeypatch.delenv("FASTIDX_TEST_DATA", raising=False)
     compare.main(["--smoke", "--json", str(tmp_path / "times.json")])
     table = capsys.readouterr().out
-    report = json.loads((tmp_path / "times.json").read_text())
-    assert [result["suite"] for result in report["suites"]] == [s.name for s in suites.SUITES]
-    for result in report["suites"]:
+    times = json.loads((tmp_path / "times.json").read_text())
+    assert [result["suite"] for result in times["suites"]] == [s.name for s in suites.SUITES]
+    for result in times["suites"]:
         ours, *others = result["contenders"]
         assert ours["name"].startswith("fastidx") and ours["ratio_to_fastidx"] == 1.0
         for row in others if result["table"] else (ours, *others):
@@ -40,7 +41,7 @@ def test_smoke(
             assert all(seconds > 0 for seconds in row["seconds"])
     assert "`import fastidx` after `import numpy`" in table
     assert "synthetic digits" in table
-    assert [peak["threads"] for peak in report["processes"]["peaks"]] in ([1, 2], [])
+    assert [peak["threads"] for peak in times["processes"]["peaks"]] in ([1, 2], [])
 
 
 def test_a_wrong_result_is_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +50,7 @@ def test_a_wrong_result_is_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     liar = replace(contenders.GZIP, load=lambda source: contenders.GZIP.load(source) ^ 1)
     suite = replace(suites.SUITES[0], contenders=(contenders.FASTIDX, liar))
     with pytest.raises(AssertionError, match=r"gzip \+ frombuffer: .*with other values"):
-        compare.measure(suite, data, _PLAN)
+        measuring.measure(suite, data, _EFFORT)
 
 
 def test_who_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,10 +62,10 @@ def test_who_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     absent = replace(contenders.GZIP, name="absent", version=version)
     suite = replace(suites.SUITES[0], contenders=(contenders.FASTIDX, absent))
-    result = compare.measure(suite, data, _PLAN)
+    result = measuring.measure(suite, data, _EFFORT)
     assert [row["name"] for row in result["contenders"]] == ["fastidx, 1 thread"]
     assert result["missing"] == ["absent: No module named 'nowhere'"]
-    assert "Not measured: absent: No module named 'nowhere'" in compare.suite_markdown(result)
+    assert "Not measured: absent: No module named 'nowhere'" in report.suite_markdown(result)
 
 
 def test_ratio_pairs_the_rounds() -> None:
@@ -84,7 +85,7 @@ def test_more_threads_than_cpus_are_not_measured(monkeypatch: pytest.MonkeyPatch
 
 
 def _measure_among(
-    shares: list[float], monkeypatch: pytest.MonkeyPatch, **plan: Any
+    shares: list[float], monkeypatch: pytest.MonkeyPatch, **effort: Any
 ) -> tuple[list[float], int, int]:
     """Time rounds while others take some parts of the CPUs; return those, repeated, and rounds."""
     left = iter(shares)
@@ -93,11 +94,11 @@ def _measure_among(
         run()
         return next(left)
 
-    monkeypatch.setattr(compare, "_share_of_others", share_of_others)
-    monkeypatch.setattr(compare, "_LOOK_S", 0.0)
+    monkeypatch.setattr(measuring, "_share_of_others", share_of_others)
+    monkeypatch.setattr(measuring, "_LOOK_S", 0.0)
     entry = Times(contenders.STRUCT, "", 9, 1)
     some = reference.dumps(np.zeros(3))
-    others, nrepeated = compare._run_rounds([entry], some, _PLAN._replace(**plan))
+    others, nrepeated = measuring._run_rounds([entry], some, _EFFORT._replace(**effort))
     assert next(left, None) is None
     return others, nrepeated, len(entry.seconds)
 
@@ -126,21 +127,21 @@ def test_usage_of_others() -> None:
 
 
 def test_a_part_of_the_suites_replaces_their_part() -> None:
-    def report(run: int, *names: str, cpu: str = "a") -> dict[str, Any]:
+    def reported(run: int, *names: str, cpu: str = "a") -> dict[str, Any]:
         results = [{"suite": name, "run": run} for name in names]
         return {"environment": {"cpu": cpu}, "suites": results, "processes": None}
 
-    old = report(1, "images", "big") | {"processes": {"import_s": [1.0]}}
-    both = compare.merged(old, report(2, "big"))
+    old = reported(1, "images", "big") | {"processes": {"import_s": [1.0]}}
+    both = compare.merged(old, reported(2, "big"))
     assert [(r["suite"], r["run"]) for r in both["suites"]] == [("images", 1), ("big", 2)]
     assert both["processes"] == {"import_s": [1.0]}
-    elsewhere = report(2, "big", cpu="b")
+    elsewhere = reported(2, "big", cpu="b")
     assert compare.merged(old, elsewhere) == elsewhere
 
 
 def test_a_reason_is_told_once() -> None:
     missing = ["a, 4 threads: few CPUs", "b: no module", "c, 4 threads: few CPUs"]
-    assert compare._grouped(missing) == "a, 4 threads, c, 4 threads: few CPUs; b: no module"
+    assert report._grouped(missing) == "a, 4 threads, c, 4 threads: few CPUs; b: no module"
 
 
 def test_table_replaces_the_last_one() -> None:
@@ -150,6 +151,6 @@ def test_table_replaces_the_last_one() -> None:
     assert "| a |" in once
     assert "| a |" not in twice
     assert twice.replace("| b |", "| a |") == once
-    assert once.partition(compare._BEGIN)[0] == readme.partition(compare._BEGIN)[0]
+    assert once.partition(report.BEGIN)[0] == readme.partition(report.BEGIN)[0]
     with pytest.raises(ValueError, match="found them missing"):
         replace_table("# Benchmarks", "| a |")

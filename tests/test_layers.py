@@ -161,7 +161,7 @@ def test_no_relative_import_leaves_its_folder() -> None:
         ("fastidx.items.conversion", "from ..sources.local import _x", True, ("_x",), True),
         ("fastidx.sources.local", "from fastidx.base import settings", False, (), False),
         ("fastidx.compat.mnist", "from fastidx import load", False, ("load",), False),
-        ("fastidx.plots", "from .cli.main import main", True, ("main",), True),
+        ("fastidx.reference", "from .cli.main import main", True, ("main",), True),
     ],
 )
 def test_import_is_seen_as_it_is(

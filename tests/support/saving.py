@@ -1,8 +1,9 @@
-"""Saving to memory, and what a folder holds."""
+"""Saving to memory, and to a folder in which nothing may change."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,3 +20,12 @@ def saved(array: Any, **options: Any) -> bytes:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def unchanged_file(folder: Path) -> Iterator[Path]:
+    """Yield a file that must stay as it is, alone in its folder, whatever happens."""
+    path = folder / "old.gz"
+    path.write_bytes(OLD)
+    yield path
+    assert path.read_bytes() == OLD
+    assert names(folder) == ["old.gz"]

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from saving import saved
+from saving import saved, unchanged_file
 
 from fastidx import reference
 from fastidx.errors import HeaderError, UnsupportedDTypeError
@@ -24,6 +25,11 @@ from fastidx.writing.save import save
 Array = np.ndarray[Any, Any]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions and file types")
 MIB = 1 << 20
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Path]:
+    yield from unchanged_file(tmp_path)
 
 
 @st.composite

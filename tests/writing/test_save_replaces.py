@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from saving import OLD, names
+from saving import OLD, names, unchanged_file
 
 from fastidx import reference
 from fastidx.writing.save import save
@@ -22,6 +23,11 @@ from fastidx.writing.save import save
 Array = np.ndarray[Any, Any]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions and file types")
 MIB = 1 << 20
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Path]:
+    yield from unchanged_file(tmp_path)
 
 
 @pytest.mark.parametrize("kind", [str, Path])

@@ -19,7 +19,7 @@ from fastidx.base.replace import replacement, replacement_path
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX calls and permissions")
 
-real_close = os.close
+real_close, real_open = os.close, os.open
 OLD, NEW = b"the old file", b"the new content"
 ERRORS: list[Callable[[], BaseException]] = [
     lambda: OSError(errno.ENOSPC, "No space left on device"),
@@ -192,3 +192,27 @@ def test_folder_that_cannot_be_synchronised_is_no_error(
     monkeypatch.setattr(os, "fsync", fsync)
     write_file(target)
     assert target.read_bytes() == NEW
+
+
+@pytest.mark.parametrize("write", [replacement, replacement_path])
+def test_errors_of_others_keep_their_file(target: Path, write: Callable[..., Any]) -> None:
+    for error in (OSError(errno.EIO, "Input/output error"), OSError(errno.EIO, "bad", "source")):
+        filename = error.filename
+        with pytest.raises(OSError) as caught, write(target):  # noqa: PT011 - any would do
+            raise error
+        assert caught.value is error and error.filename == filename
+
+
+def write_to_closed(target: Path) -> None:
+    with replacement(target) as file:
+        os.close(file.fileno())
+        real_open(os.devnull, os.O_RDONLY)  # takes the number, and cannot be written to
+        file.write(NEW)
+
+
+def test_failed_write_names_the_target(target: Path) -> None:
+    with pytest.raises(OSError, match="file descriptor") as caught:
+        write_to_closed(target)
+    assert caught.value.errno == errno.EBADF
+    assert caught.value.filename == str(target)
+    assert target.read_bytes() == OLD and names(target.parent) == ["file"]

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -90,7 +91,8 @@ def replacement(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        If the file cannot be written; its ``filename`` is the target.
+        If the file cannot be written; its ``filename`` is the target. Errors that the block raises
+        about other files keep theirs.
 
     Examples
     --------
@@ -123,10 +125,12 @@ def replacement_path(target: str | os.PathLike[str]) -> Iterator[str]:
 def _replacing(target: str) -> Iterator[tuple[BinaryIO, str]]:
     """Yield the file to write to, and its path."""
     temporary = None
+    is_callers = False  # whether the caller's code runs, whose errors may be about other files
     try:
         path, mode = _replaceable(target)
         if path is None:
             with open(target, "wb") as file:
+                is_callers = True
                 yield file, target
             return
         # A replacement is one step only within a file system, so the temporary file is in the
@@ -134,8 +138,10 @@ def _replacing(target: str) -> Iterator[tuple[BinaryIO, str]]:
         folder = os.path.dirname(path)
         _remove_leftovers(folder)
         temporary = os.path.join(folder, f".fastidx-{os.urandom(8).hex()}.tmp")
-        with _new_file(temporary, mode) as file:
+        with _new_file(temporary, mode, target) as file:
+            is_callers = True
             yield file, temporary
+            is_callers = False
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -144,19 +150,34 @@ def _replacing(target: str) -> Iterator[tuple[BinaryIO, str]]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename in (None, temporary):
+        if not is_callers and isinstance(error, OSError) and error.filename in (None, temporary):
             error.filename = target
         raise
 
 
+class _NamedFile(io.FileIO):
+    """A new file whose errors name the file that it will become."""
+
+    def __init__(self, path: str, creation_mode: int, target: str) -> None:
+        self._target = target
+        super().__init__(path, "xb", opener=lambda path, flags: os.open(path, flags, creation_mode))
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self._target
+            raise
+
+
 @contextlib.contextmanager
-def _new_file(path: str, mode: int | None) -> Iterator[BinaryIO]:
+def _new_file(path: str, mode: int | None, target: str) -> Iterator[BinaryIO]:
     """Create a file and lock it; ``mode`` is its permissions, None for the usual ones.
 
     At no time are the permissions wider than the final ones.
     """
     creation_mode = 0o666 if mode is None else mode & 0o777  # and the umask takes away from it
-    with open(path, "xb", opener=lambda path, flags: os.open(path, flags, creation_mode)) as file:
+    with io.BufferedWriter(_NamedFile(path, creation_mode, target)) as file:
         if mode is not None:
             if os.name == "posix":
                 os.fchmod(file.fileno(), mode)

@@ -1,7 +1,7 @@
 """The environment variables that fastidx reads, each parsed here and nowhere else.
 
-They are read at each call, so that a program can change them. ``FASTIDX_PORTABLE`` is read once,
-when fastidx is imported.
+Each function reads its variable anew, so a program can change it. Only ``FASTIDX_PORTABLE`` is read
+once, when fastidx is imported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _FALSE_WORDS = ("", "0", "false", "no", "off")
 
 
 def threads() -> int | None:
-    """Return ``FASTIDX_THREADS``: how many threads to use; None if it is not set.
+    """Return ``FASTIDX_THREADS``, the number of threads to use; None if it is not set.
 
     Raises
     ------
@@ -39,12 +39,12 @@ def portable() -> bool:
 
 
 def offline() -> bool:
-    """Return whether ``FASTIDX_OFFLINE`` forbids to fetch data sets."""
+    """Return whether ``FASTIDX_OFFLINE`` forbids downloads."""
     return _is_true("FASTIDX_OFFLINE")
 
 
 def mirrors() -> list[str]:
-    """Return the addresses in ``FASTIDX_MIRROR``, separated by spaces there; none if not set."""
+    """Return the addresses in ``FASTIDX_MIRROR``, which spaces separate; none if it is not set."""
     return os.environ.get("FASTIDX_MIRROR", "").split()
 
 
@@ -59,5 +59,5 @@ def test_data() -> str | None:
 
 
 def _is_true(variable: str) -> bool:
-    """Return whether a variable is set to anything but a word for no."""
+    """Return whether a variable is set, and to no word that means no."""
     return os.environ.get(variable, "").lower() not in _FALSE_WORDS

@@ -303,8 +303,8 @@ def find_index(
     Parameters
     ----------
     index : "auto", path, GzipIndex or None
-        ``"auto"`` for the local file of the source's name and ``.gzidx``, if it is there and the
-        source is one that can have an index.
+        ``"auto"`` for the file beside a local one with the same name and ``.gzidx``, if there is
+        one.
     source : Source
     compression : str or None
         Of the source.
@@ -318,8 +318,8 @@ def find_index(
     """
     can_have_one = compression == "gzip" and source.can_restart and source.nbytes is not None
     if isinstance(index, str) and index == "auto":
-        path = f"{source.name}{INDEX_SUFFIX}"
-        index = path if can_have_one and os.path.isfile(path) else None
+        path = f"{source.path}{INDEX_SUFFIX}"
+        index = path if can_have_one and source.path and os.path.isfile(path) else None
     if index is None:
         return None
     if not can_have_one:

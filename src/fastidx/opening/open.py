@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fastidx.base.names import printable_name
 from fastidx.codecs.detect import begins
 from fastidx.errors import IdxError, SourceChangedError, TruncatedError
 from fastidx.sources.local import LocalSource, is_regular, open_path, regular_status
@@ -139,14 +140,16 @@ def _open_outermost(
 
 def _open_path(path: str | os.PathLike[str]) -> Source:
     file, status = open_path(path)
-    name = os.fsdecode(path)
+    path = os.fsdecode(path)
+    name = printable_name(path)
     if is_regular(status):
-        return LocalSource(file, name, status)
+        return LocalSource(file, name, status, path=path)
     return StreamSource(file, name, owned=True)
 
 
 def _of_file_object(file: Any) -> Source:
-    name = _name_of(file)
+    path = _path_of(file)
+    name = printable_name(path) if path else f"<{type(file).__name__}>"
     if isinstance(file, io.TextIOBase):
         raise text_error(name)
     status = regular_status(file)
@@ -154,7 +157,7 @@ def _of_file_object(file: Any) -> Source:
     begin: int | None
     if status is not None:
         begin = int(file.tell())
-        opened = LocalSource(file, name, status, begin=begin, owned=False)
+        opened = LocalSource(file, name, status, begin=begin, path=path, owned=False)
     else:
         opened = StreamSource(file, name, owned=False)
         begin = opened.begin
@@ -178,6 +181,6 @@ def _of_bytes(source: Any) -> Source:
     )
 
 
-def _name_of(file: object) -> str:
+def _path_of(file: object) -> str | None:
     name = getattr(file, "name", None)
-    return name if isinstance(name, str) and name else f"<{type(file).__name__}>"
+    return name if isinstance(name, str) and name else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastidx.base.names import printable_name
 from fastidx.codecs.detect import open_decoder
 from fastidx.errors import HeaderError, IdxError
 from fastidx.format.header import header_length
@@ -62,8 +63,8 @@ def _named(archive: ZipArchive, member: str) -> zipfile.ZipInfo:
     info = archive.get(member)
     if info is None:
         raise HeaderError(
-            f"{archive.source.name}: expected a member {member} in the zip archive, found "
-            f"{_listed(archive.files())}; name one of them"
+            f"{archive.source.name}: expected a member {printable_name(member)} in the zip "
+            f"archive, found {_listed(archive.files())}; name one of them"
         )
     return info
 
@@ -126,7 +127,7 @@ def _ambiguous(
 ) -> IdxError:
     name = archive.source.name
     if name.startswith("<"):  # no path, no URL
-        example = f'zipfile.ZipFile(...).open("{infos[0].filename}")'
+        example = f'zipfile.ZipFile(...).open("{printable_name(infos[0].filename)}")'
     else:
         example = f'"{archive.name_of(infos[0])}"'
     return IdxError(
@@ -136,7 +137,7 @@ def _ambiguous(
 
 
 def _listed(infos: Iterable[zipfile.ZipInfo]) -> str:
-    names = [info.filename for info in infos]
+    names = [printable_name(info.filename) for info in infos]
     if len(names) > _MAX_LISTED:
         return f"{', '.join(names[:_MAX_LISTED])} and {len(names) - _MAX_LISTED:,} more"
     return ", ".join(names) or "no files"

@@ -11,6 +11,7 @@ import struct
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+from fastidx.base.names import printable_name
 from fastidx.errors import CorruptError, HeaderError, IdxError
 from fastidx.format.recognise import describe_content
 from fastidx.format.typecodes import MAX_EXPANSION
@@ -92,7 +93,7 @@ class ZipArchive:
 
     def name_of(self, info: zipfile.ZipInfo) -> str:
         """Return how messages call a member, which is also how a user can name it."""
-        return f"zip://{info.filename}::{self.source.name}"
+        return f"zip://{printable_name(info.filename)}::{self.source.name}"
 
     def get(self, member: str) -> zipfile.ZipInfo | None:
         """Return the member of this name; None if there is none."""

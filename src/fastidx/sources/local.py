@@ -41,6 +41,8 @@ class LocalSource(BufferedSource):
         Of the descriptor.
     begin : int
         Where the source begins in the file.
+    path : str, optional
+        Of the file.
     owned : bool
         Whether `close` closes the file.
     """
@@ -50,9 +52,17 @@ class LocalSource(BufferedSource):
     survives_fork = _READS_ANYWHERE
 
     def __init__(
-        self, file: Any, name: str, status: os.stat_result, *, begin: int = 0, owned: bool = True
+        self,
+        file: Any,
+        name: str,
+        status: os.stat_result,
+        *,
+        begin: int = 0,
+        path: str | None = None,
+        owned: bool = True,
     ) -> None:
         super().__init__(name, max(0, status.st_size - begin))
+        self.path = path
         self._file = file
         self._begin = begin
         self._owned = owned

@@ -48,6 +48,8 @@ class Source(ABC):
         How messages call the source.
     nbytes : int or None
         Its size in bytes; None where only reading to the end tells.
+    path : str or None
+        Where it lies on this machine; None if it is no regular file with a name.
     costly : bool
         Whether each range is a request to a server.
     may_wait : bool
@@ -64,6 +66,7 @@ class Source(ABC):
 
     name: str
     nbytes: int | None
+    path: str | None = None
     costly = False
     may_wait = False
     is_local_file = False

@@ -1,0 +1,42 @@
+"""docs/architecture.md names every module, and none that does not exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import fastidx
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = Path(fastidx.__file__).parent
+TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+# Folders whose modules the page describes as a group.
+GROUPS = {"compat", "plots", "kernel"}
+
+
+def table() -> dict[str, set[str]]:
+    """The modules that the table of layers names, by folder."""
+    modules: dict[str, set[str]] = {}
+    folder = ""
+    for line in TEXT.partition("## The layers")[2].partition("## The words")[0].splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) != 5:
+            continue
+        folder = cells[1].strip("`") or folder
+        modules.setdefault(folder, set()).update(re.findall(r"`(\w+)`", cells[2]))
+    return modules
+
+
+def test_each_folder_is_described_with_all_its_modules() -> None:
+    described = table()
+    for folder in sorted(path for path in PACKAGE.iterdir() if (path / "__init__.py").exists()):
+        if folder.name in GROUPS:
+            assert f"`{folder.name}`" in TEXT or f"{folder.name}/" in TEXT
+            continue
+        found = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+        assert described[folder.name] - {"_kernel"} == found
+
+
+def test_each_file_that_the_page_names_exists() -> None:
+    for name in re.findall(r"`((?:\w+/)+\w+\.\w+)`", TEXT):
+        assert (PACKAGE / name).exists() or (ROOT / name).exists(), name

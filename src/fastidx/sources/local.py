@@ -121,7 +121,7 @@ class LocalSource(BufferedSource):
 
     def check_unchanged(self, *, suspicious: bool) -> None:  # noqa: ARG002 - asking is cheap
         """Raise `SourceChangedError` if the file was written to since it was opened."""
-        if _stamp(os.fstat(self._file.fileno())) != self._stamp:
+        if not self._file.closed and _stamp(os.fstat(self._file.fileno())) != self._stamp:
             raise SourceChangedError(
                 f"{self.name}: expected the file to stay as it was when it was opened, found that "
                 "it was written to meanwhile; read it again when it is complete"

@@ -33,7 +33,7 @@ from fastidx.format.typecodes import MAX_NDIM, TYPE_CODES, TYPE_NAMES
 from fastidx.items.destination import Destination
 from fastidx.opening.idx import open_idx as open_source_as_idx
 from fastidx.opening.idx import take_bytes
-from fastidx.opening.open import open_source
+from fastidx.opening.open import reading
 from fastidx.sources.protocol import Source
 from fastidx.sources.stream import StreamSource
 from fastidx.writing.save import file_pieces, save_pieces, slices
@@ -107,7 +107,7 @@ class Values:
 @contextlib.contextmanager
 def open_idx(path: str) -> Iterator[Values]:
     """Open an IDX file, which may be a pipe, to take all its values."""
-    with contextlib.closing(open_source(path)) as source:
+    with reading(path) as source:
         yield _of_idx(source)
 
 
@@ -127,7 +127,7 @@ def open_values(path: str, key: str | None = None) -> Iterator[Values]:
         if archive is not None:
             yield _of_npz(archive, path, key, stack)
             return
-        source = stack.enter_context(contextlib.closing(open_source(path)))
+        source = stack.enter_context(reading(path))
         if source.peek(len(_NPY_MAGIC)) == _NPY_MAGIC:
             yield _of_npy(source)
         else:
@@ -167,6 +167,7 @@ def _of_idx(source: Source) -> Values:
             done += len(take_bytes(decoder, header.dtype.itemsize - 1))
             raise truncated_error(header, source.name, done, decoder.truncated)
         check_end(decoder, header, source.name, strict=True)
+        source.check_unchanged(suspicious=False)
         source.close()  # it may be what is to be replaced, which Windows refuses while it is open
 
     return Values(source.name, header.dtype, header.shape, parts(), header=header)
@@ -191,6 +192,7 @@ def _of_npy(source: Source, key: str | None = None) -> Values:
                 f"{source.name}: expected the end after {nbytes:,} data bytes, as the header says, "
                 "found more; write one array to a file"
             )
+        source.check_unchanged(suspicious=False)
         source.close()
 
     values = parts()

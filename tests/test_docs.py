@@ -1,4 +1,4 @@
-"""docs/architecture.md names every module, and none that does not exist."""
+"""docs/architecture.md names every module; test files have names of their own."""
 
 from __future__ import annotations
 
@@ -40,3 +40,9 @@ def test_each_folder_is_described_with_all_its_modules() -> None:
 def test_each_file_that_the_page_names_exists() -> None:
     for name in re.findall(r"`((?:\w+/)+\w+\.\w+)`", TEXT):
         assert (PACKAGE / name).exists() or (ROOT / name).exists(), name
+
+
+def test_each_test_file_has_a_name_of_its_own() -> None:
+    """Pytest imports them by name, wherever they lie."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "__init__.py"]
+    assert sorted(names) == sorted(set(names))

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from fastidx import TruncatedError
 from fastidx.errors import GzipIndexError, IdxError
-from fastidx.gzipped import index as gzindex
+from fastidx.gzipped import index_file
 from fastidx.gzipped.index import Checkpoint, GzipIndex, fingerprint
 
 WINDOW_NBYTES = 32768
@@ -138,7 +138,7 @@ def test_the_old_index_stays_if_saving_fails(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(gzindex, "crc32", full)
+    monkeypatch.setattr(index_file, "crc32", full)
     with pytest.raises(OSError, match="No space"):
         GzipIndex(5000, 7000, MIB, [Checkpoint(80, 0, b"")]).save(path)
     assert path.read_bytes() == b"the old one"
@@ -419,7 +419,6 @@ def test_whatever_happens_to_an_index_of_others(index: GzipIndex, draw: st.DataO
     loaded = loaded_or_refused(bytes(data))
     if isinstance(loaded, GzipIndex):
         assert GzipIndex.load(saved(loaded)).points == loaded.points
-        assert all(loaded.nearest(point.offset) >= i for i, point in enumerate(loaded.points))
 
 
 @given(st.binary(max_size=300))
@@ -526,21 +525,6 @@ def test_stored_data_changes_the_fingerprint() -> None:
 
 
 # Use
-
-
-@given(indexes(), st.integers(0, 1 << 44))
-def test_nearest_is_the_last_point_before(index: GzipIndex, offset: int) -> None:
-    for wanted in {offset, *(max(0, p.offset + d) for p in index.points for d in (-1, 0, 1))}:
-        before = [i for i, point in enumerate(index.points) if point.offset <= wanted]
-        assert index.nearest(wanted) == before[-1]
-
-
-def test_nothing_is_before_the_begin() -> None:
-    index = GzipIndex(5000, 7000, MIB, [start()])
-    with pytest.raises(ValueError, match="offset: expected 0 or more, found -1"):
-        index.nearest(-1)
-    with pytest.raises(TypeError):
-        index.nearest(0.5)  # type: ignore[arg-type]
 
 
 def test_an_index_goes_to_other_processes() -> None:

@@ -24,7 +24,8 @@ from .reading.load import info, load
 if TYPE_CHECKING:
     from . import compat, datasets, plots, reference, synthetic
     from .gzipped.index import Checkpoint, GzipIndex
-    from .reading.reader import IdxReader, open  # noqa: A004 - fastidx.open, as gzip.open
+    from .reading.open import open  # noqa: A004 - fastidx.open, as gzip.open
+    from .reading.reader import IdxReader
     from .writing.save import save
 
 __all__ = [
@@ -59,7 +60,7 @@ _MODULE_OF_NAME = {
     "Checkpoint": "fastidx.gzipped.index",
     "GzipIndex": "fastidx.gzipped.index",
     "IdxReader": "fastidx.reading.reader",
-    "open": "fastidx.reading.reader",
+    "open": "fastidx.reading.open",
     "save": "fastidx.writing.save",
 }
 _MODULES = ("compat", "datasets", "plots", "reference", "synthetic")

@@ -32,6 +32,8 @@ from fastidx.opening.open import open_source
 from fastidx.sources.memory import MemorySource
 from fastidx.sources.protocol import Source, SourceLike
 
+from .selection import checked_numbers, numbers_of, out_of_bounds, runs_of
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -365,14 +367,9 @@ class IdxReader:
         if isinstance(first, (int, np.integer)) and not isinstance(first, bool):
             # An integer beside arrays is one of them to numpy, so let it see one.
             return self._item(int(first))[(0, *rest)]
-        if isinstance(first, (list, range, np.ndarray)) and not rest:
-            numbers = np.asarray(first)
-            if isinstance(first, list) and not first:
-                numbers = numbers.astype(np.intp)
-            if numbers.dtype == bool and numbers.shape == (len(self),):
-                numbers = np.flatnonzero(numbers)
-            if numbers.ndim == 1 and numbers.dtype.kind in "iu":
-                return self._gather(numbers)
+        numbers = None if rest else numbers_of(first, len(self))
+        if numbers is not None:
+            return self._gather(numbers)
         # What is left is rare, and numpy's: the whole answers it.
         return np.asarray(self)[key]
 
@@ -505,34 +502,20 @@ class IdxReader:
         """Read one item, as an array of one."""
         total = len(self)
         if not -total <= number < total:
-            raise self._out_of_bounds(number)
+            raise out_of_bounds(number, total)
         item = self._new_array(1)
         self._read(item.reshape(-1).view(np.uint8), number % total, 1)
         return item
 
-    def _out_of_bounds(self, number: int) -> IndexError:
-        return IndexError(f"index {number} is out of bounds for axis 0 with size {len(self)}")
-
     def _gather(self, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Read items by number, in the order of the file, and those near each other together."""
-        total = len(self)
-        if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-            raise IndexError("expected integers, a slice or an array of integers as an index")
-        if numbers.size and (numbers.min() < -total or numbers.max() >= total):
-            raise self._out_of_bounds(numbers[(numbers < -total) | (numbers >= total)][0])
-        numbers = numbers.astype(np.intp)  # of a narrow type they could not be added to
-        numbers[numbers < 0] += total
-        items = self._new_array(len(numbers))
-        order = np.argsort(numbers, kind="stable")
+        places = checked_numbers(numbers, len(self))
+        items = self._new_array(len(places))
         gap = max(1, _GAP_NBYTES // max(1, self._header.item_nbytes))
-        breaks = np.flatnonzero(np.diff(numbers[order]) > gap) + 1
-        for group in np.split(order, breaks) if len(order) else []:
-            first, last = int(numbers[group[0]]), int(numbers[group[-1]])
-            for begin in range(first, last + 1, gap * 16):
-                run = self._new_array(min(gap * 16, last + 1 - begin))
-                self._read(run.reshape(-1).view(np.uint8), begin, len(run))
-                here = group[(numbers[group] >= begin) & (numbers[group] < begin + len(run))]
-                items[here] = run[numbers[here] - begin]
+        for run in runs_of(places, gap=gap, most=16 * gap):
+            found = self._new_array(run.stop - run.start)
+            self._read(found.reshape(-1).view(np.uint8), run.start, len(found))
+            items[run.where] = found[places[run.where] - run.start]
         return items
 
     def _read(self, memory: Bytes1D, first: int, n: int) -> None:
@@ -619,87 +602,3 @@ def _reopen(
         reader.close()
         raise
     return reader
-
-
-def open(  # noqa: A001 - fastidx.open, as gzip.open
-    source: SourceLike,
-    *,
-    dtype: npt.DTypeLike | None = None,
-    scale: Number | None = None,
-    offset: Number | None = None,
-    lut: npt.ArrayLike | None = None,
-    index: str | os.PathLike[str] | GzipIndex | None = None,
-    threads: int | None = None,
-    verify: bool = True,
-    storage_options: Mapping[str, Any] | None = None,
-) -> IdxReader:
-    """Open an IDX file to read parts of it.
-
-    Parameters
-    ----------
-    source : str, PathLike, bytes-like or binary file object
-        As for `fastidx.load`. What cannot seek can be read forward.
-    dtype, scale, offset, lut
-        What to make of the items, as in `fastidx.load`.
-    index : path, GzipIndex or "auto", optional
-        Where decoding can start in a gzip file, as `IdxReader.build_index` finds. ``"auto"`` takes
-        the local file of the same name and ``.gzidx`` beside it, if there is one. By default none.
-        An index of another file is refused.
-    threads : int, optional
-        How many threads decode large slices where an index, or what has been read, allows it.
-    verify : bool
-        Check what can be checked, see below.
-    storage_options : mapping, optional
-        For a URL, what fsspec's file system is to be told, such as credentials.
-
-    Returns
-    -------
-    IdxReader
-
-    Raises
-    ------
-    IdxError
-        If this is not an IDX file, or its header claims more than the file can hold. The same
-        errors as from `fastidx.load` come later of what is read later; nothing is returned then.
-    GzipIndexError
-        If the index is damaged, or that of another file.
-    TypeError, ValueError, OSError, ImportError
-        As from `fastidx.load`.
-
-    Notes
-    -----
-    A gzip file has one checksum for each member, behind it. What is read from a member's beginning
-    to its end, in order, is compared with it, also in several steps. Of other reads this can be
-    said:
-
-    - With an index made by fastidx, or where this reader has been before, each stretch between two
-      checkpoints is compared with its own checksum, if they are meant to lie at most 1 MiB apart.
-    - With another program's index, with checkpoints farther apart, and where a read begins or ends
-      inside a member of which this reader knows no more, a partial read cannot be verified: damage
-      is noticed only where it makes the data undecodable. Nor can one of an uncompressed file.
-
-    Of a stream that cannot seek, such as a pipe, items are returned as soon as they have come. What
-    must come behind the last, as a checksum, is waited for when `IdxReader.batches` or an iteration
-    ends and by ``np.asarray``, but the end of the stream is not: a peer may keep it open.
-
-    With an index, or uncompressed, a slice of a remote file is one request for just the bytes that
-    it takes; reading in order takes ever larger pieces, up to 2 MiB.
-
-    Examples
-    --------
-    >>> import fastidx
-    >>> with fastidx.open(bytes.fromhex("00000801 00000005 0504010902")) as reader:
-    ...     len(reader), reader[1], reader[-2:]
-    (5, np.uint8(4), array([9, 2], dtype=uint8))
-    """
-    return IdxReader(
-        source,
-        dtype=dtype,
-        scale=scale,
-        offset=offset,
-        lut=lut,
-        index=index,
-        threads=threads,
-        verify=verify,
-        storage_options=storage_options,
-    )

@@ -96,7 +96,10 @@ def test_stream_that_breaks_off_is_a_cut_download_whatever_its_size() -> None:
 @pytest.mark.parametrize("held", [0, 1, 784, SIZE // 3 + 1, SIZE - 1])
 def test_other_sizes_are_a_cut_file(held: int) -> None:
     error = truncated_error(IdxHeader(U1, IMAGES), FILE, held, False)
-    assert f"{held // 784:,} of 60,000 items complete; the file was cut" in str(error)
+    whole = held // 784
+    assert f"{whole:,} of 60,000 items complete" in str(error)
+    assert "the file was cut" in str(error)
+    assert (f"fastidx cat --stop {whole} reads" in str(error)) == (whole > 0)
 
 
 @pytest.mark.parametrize(

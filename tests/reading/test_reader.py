@@ -640,11 +640,13 @@ def reference_part(content: bytes) -> bytes:
     return part
 
 
-def test_plain_file_that_is_too_short_is_refused_on_opening(tmp_path: Path) -> None:
+def test_plain_file_that_is_too_short_is_refused_where_it_ends(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(form(NOISE, "plain")[:-1])
-    with pytest.raises(TruncatedError, match=re.escape(str(path))):
-        fastidx.open(path)
+    with fastidx.open(path) as reader:
+        assert_same(reader[:-1], NOISE[:-1])
+        with pytest.raises(TruncatedError, match=re.escape(str(path))):
+            reader[-1]
 
 
 def test_header_that_claims_more_than_the_stream_holds() -> None:

@@ -33,7 +33,10 @@ def truncated_error(header: IdxHeader, name: str, done: int, breaks_off: bool) -
     """
     items = ""
     if header.shape and header.item_nbytes:
-        items = f"; {done // header.item_nbytes:,} of {header.shape[0]:,} items complete"
+        whole = done // header.item_nbytes
+        items = f"; {whole:,} of {header.shape[0]:,} items complete"
+        if whole:
+            items += f", which fastidx.open(…)[:{whole}] or fastidx cat --stop {whole} reads"
     found = f"{name}: holds {done:,} of {header.nbytes:,} data bytes"
     if breaks_off:
         cause = f"the {header.compression} stream breaks off, as after a download that was cut"

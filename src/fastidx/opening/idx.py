@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from fastidx.codecs.detect import Decoder, open_decoder
 from fastidx.errors import IdxError, TruncatedError
@@ -31,7 +32,11 @@ class OpenIdx:
 
 
 def open_idx(
-    source: Source, *, verify: bool = True, read_ahead: bool = True, plausible: bool = True
+    source: Source,
+    *,
+    verify: bool = True,
+    read_ahead: bool = True,
+    plausible: Literal["whole", "compressed"] | None = "whole",
 ) -> OpenIdx:
     """Find the decoder that a source needs, and read the header.
 
@@ -42,8 +47,9 @@ def open_idx(
         Whether the decoder compares the checksums of gzip members.
     read_ahead : bool
         Whether the decoder may read and decode more than it is asked for.
-    plausible : bool
-        Whether to refuse a header that claims more data than the source can hold.
+    plausible : {"whole", "compressed", None}
+        Which headers to refuse that claim more data than the source can hold: all, or only those
+        of compressed sources, since the first items of a plain file that was cut can be read.
 
     Raises
     ------
@@ -52,7 +58,7 @@ def open_idx(
     """
     decoder, compression = open_decoder(source, verify=verify, read_ahead=read_ahead)
     header = _read_header(decoder, source, compression)
-    if plausible:
+    if plausible == "whole" or (plausible and header.compression is not None):
         _check_plausible(header, source.name)
     return OpenIdx(source, decoder, header)
 

@@ -223,7 +223,7 @@ def info(source: SourceLike, *, storage_options: Mapping[str, Any] | None = None
     """
     with reading(source, storage_options=storage_options, read_ahead=False) as opened:
         try:
-            return open_idx(opened, read_ahead=False, plausible=False).header
+            return open_idx(opened, read_ahead=False, plausible=None).header
         finally:
             opened.rewind()
 

@@ -113,7 +113,7 @@ class IdxReader:
         self._closed = False
         try:
             self._source.limit_pieces(_PIECE_NBYTES)
-            idx = open_idx(self._source, verify=self._verify)
+            idx = open_idx(self._source, verify=self._verify, plausible="compressed")
             self._header = idx.header
             self._conversion = conversion_for(
                 self._header,
@@ -345,6 +345,7 @@ class IdxReader:
             size = min(n, last - begin)
             if size < n and drop_last:
                 return
+            self._check_held((begin + size) * self._header.item_nbytes)
             batch = self._new_array(size) if out is None else out[:size]
             self.read_into(batch, begin)
             yield batch
@@ -385,6 +386,7 @@ class IdxReader:
             raise ValueError("an array of a file cannot be made without a copy; see as_memmap()")
         self._check_open()
         header = self._header
+        self._check_held(header.nbytes)
         memory = for_results(header.nbytes // header.dtype.itemsize * self.dtype.itemsize)
         self._read_bytes(memory, 0, header.nbytes)
         array = memory.view(self.dtype).reshape(self.shape)
@@ -406,6 +408,7 @@ class IdxReader:
                 f"{self._source.name}: expected an uncompressed file and no conversion to map it, "
                 "found one that has to be decoded; read it instead"
             )
+        self._check_held(header.nbytes)
         if isinstance(source, (str, os.PathLike)) and os.path.exists(source):
             return np.memmap(
                 source, header.file_dtype, "r", offset=header.header_nbytes, shape=header.shape
@@ -479,6 +482,14 @@ class IdxReader:
     def _item_result_nbytes(self) -> int:
         return self._header.item_nbytes // self._header.dtype.itemsize * self.dtype.itemsize
 
+    def _check_held(self, nbytes: int) -> None:
+        """Refuse data that the file is known not to hold, before memory is taken for them."""
+        header, known = self._header, self._access.known_nbytes
+        if known is not None and header.header_nbytes + nbytes > known:
+            held = max(0, known - header.header_nbytes)
+            with self._changes_noticed():
+                raise truncated_error(header, self._source.name, held, False)
+
     def _new_array(self, n: int) -> np.ndarray[Any, Any]:
         memory = for_results(n * self._item_result_nbytes)
         return memory.view(self.dtype).reshape((n, *self.shape[1:]))
@@ -492,6 +503,7 @@ class IdxReader:
         numbers = range(*key.indices(len(self)))
         if not numbers:
             return self._new_array(0)
+        self._check_held((max(numbers[0], numbers[-1]) + 1) * self._header.item_nbytes)
         if abs(numbers.step) != 1:
             return self._gather(np.array(numbers))
         items = self._new_array(len(numbers))
@@ -503,6 +515,7 @@ class IdxReader:
         total = len(self)
         if not -total <= number < total:
             raise out_of_bounds(number, total)
+        self._check_held((number % total + 1) * self._header.item_nbytes)
         item = self._new_array(1)
         self._read(item.reshape(-1).view(np.uint8), number % total, 1)
         return item
@@ -510,6 +523,8 @@ class IdxReader:
     def _gather(self, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Read items by number, in the order of the file, and those near each other together."""
         places = checked_numbers(numbers, len(self))
+        if len(places):
+            self._check_held((int(places.max()) + 1) * self._header.item_nbytes)
         items = self._new_array(len(places))
         gap = max(1, _GAP_NBYTES // max(1, self._header.item_nbytes))
         for run in runs_of(places, gap=gap, most=16 * gap):

@@ -54,6 +54,7 @@ def kernel(build: str) -> Extension:
     """Return the one extension module: the C kernel and its Cython binding."""
     sources = [PACKAGE / "_kernel.pyx", *sorted(PACKAGE.glob("kernel/*.c"))]
     headers = [*sorted(PACKAGE.glob("kernel/*.h")), *PACKAGE.glob("*.pxd")]
+    headers += sorted(PACKAGE.glob("kernel/binding/*.pxi"))
     compile_args, link_args = flags(build)
     return Extension(
         "fastidx._kernel",

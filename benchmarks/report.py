@@ -129,7 +129,7 @@ def environment(files: Files) -> dict[str, Any]:
         "numpy": np.__version__,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
         "fastidx": fastidx.__version__,
-        "fastidx_cpu_features": {k: str(v) for k, v in fastidx.cpu_features().items()},
+        "fastidx_cpu_features": {k: str(v) for k, v in fastidx.cpu_features()._asdict().items()},
         "data": files.origin,
     }
 

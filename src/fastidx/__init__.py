@@ -5,7 +5,7 @@ What most programs do not use is imported when it is first asked for.
 
 from typing import TYPE_CHECKING
 
-from ._kernel import cpu_features
+from ._kernel import CpuFeatures, cpu_features
 from .errors import (
     ChecksumError,
     ConversionError,
@@ -33,6 +33,7 @@ __all__ = [
     "ChecksumError",
     "ConversionError",
     "CorruptError",
+    "CpuFeatures",
     "GzipIndex",
     "GzipIndexError",
     "HeaderError",

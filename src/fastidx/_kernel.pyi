@@ -118,4 +118,14 @@ def crc32_combine(crc_a: int, crc_b: int, nbytes_b: int) -> int: ...
 def convert(
     dst: _Buffer, src: _Buffer, item_nbytes: int, expansion: Expansion | None = None
 ) -> None: ...
-def cpu_features() -> dict[str, object]: ...
+
+class CpuFeatures(NamedTuple):
+    inflate: str
+    crc32: str
+    swap: str
+    expand: str
+    markers: str
+    features: tuple[str, ...]
+    portable_forced: bool
+
+def cpu_features() -> CpuFeatures: ...

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import fastidx
-
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = Path(fastidx.__file__).parent
+# Not the installed package, which has no Cython files.
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fastidx"
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 # Folders whose modules the page describes as a group.
 GROUPS = {"compat", "plots", "kernel"}

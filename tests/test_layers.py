@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-import fastidx
-
-PACKAGE = Path(fastidx.__file__).parent
+# Not the installed package, which has no Cython files.
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fastidx"
 
 # From the bottom up. A layer is a folder or a module.
 LAYERS = [

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets_samples import Sample, register
-from servers.dataset_server import PORTAL, Answer, Cut, DatasetServer, Stall
+from servers.dataset_server import PORTAL, Answer, Cut, DatasetServer, Drip, Stall
 from worker import Worker
 
 from conftest import SANITIZED
 from fastidx import datasets
+from fastidx.base import network
 from fastidx.datasets import download as download_module
 from fastidx.datasets import registry
 
@@ -46,7 +47,7 @@ def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("FASTIDX_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("FASTIDX_OFFLINE", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(download_module, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(network, "PAUSE_S", 0.01)
     for variable in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
         monkeypatch.delenv(variable.upper(), raising=False)
@@ -174,6 +175,8 @@ def test_nobody_is_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     message = refused()
     assert f"{gone.url}/mnist/{IMAGES}: sent nothing, 3 times in a row" in message
     assert "Connection refused" in message and "FASTIDX_MIRROR" in message
+    assert "object at" not in message
+    assert max(map(len, message.splitlines()[:-1])) < 250
     assert str(root / "mnist" / IMAGES) in message
     assert files_in(root / "mnist") == []
 
@@ -297,9 +300,21 @@ def test_end_without_a_length(server: DatasetServer, root: Path) -> None:
 def test_server_that_says_nothing_more(
     server: DatasetServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download_module, "_TIMEOUT_S", (1, 0.2))
+    monkeypatch.setattr(network, "SILENCE_S", 0.2)
     server.faults[f"/mnist/{IMAGES}"] = itertools.repeat(Stall(3000, 1))
     assert "timed out" in refused()
+
+
+def test_mirror_that_sends_too_slowly(
+    server: DatasetServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mirror never falls silent, so no timeout of the socket notices."""
+    monkeypatch.setattr(network, "WINDOW_S", 0.3)
+    server.faults[f"/mnist/{IMAGES}"] = itertools.repeat(Drip(0.02))
+    assert "bytes in 0 seconds" in refused()
+    assert files_in(root / "mnist") == []
+    server.faults.clear()
+    assert datasets.load("mnist", "train")[0].size  # the folder's lock is free
 
 
 def test_interruption_leaves_nothing(

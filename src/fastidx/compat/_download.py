@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from urllib.request import urlretrieve
+from typing import BinaryIO
+from urllib.error import ContentTooShortError, HTTPError, URLError
+from urllib.request import Request, urlopen
 
-from fastidx.base import settings
+from fastidx.base import network, settings
 from fastidx.base.replace import replacement_path
 from fastidx.datasets.copies import Place
-from fastidx.datasets.errors import MissingFileError
+from fastidx.datasets.errors import DownloadError, MissingFileError
 from fastidx.datasets.fetching import obtain, parts_of
 from fastidx.datasets.registry import DATASETS, Dataset
 
 __all__ = ["fetch_published", "fetch_unverified"]
+
+_CHUNK_NBYTES = 64 * 1024
 
 
 def fetch_published(name: str, folder: Path, mirror: str | None) -> Path | None:
@@ -43,15 +48,70 @@ def fetch_published(name: str, folder: Path, mirror: str | None) -> Path | None:
 
 
 def fetch_unverified(url: str, path: Path) -> Path:
-    """Fetch whatever is at an address: all of it or, if the transfer breaks off, nothing."""
+    """Fetch the file at an address: all of it or, if the transfer breaks off, nothing.
+
+    Raises
+    ------
+    MissingFileError
+        If FASTIDX_OFFLINE is set.
+    DownloadError
+        If the server is too slow or sends too much.
+    URLError
+        If it cannot be reached, refuses or breaks off.
+    """
     if settings.offline():
         raise MissingFileError(
             f"{path}: expected a file, found none, and FASTIDX_OFFLINE is set; "
             f"put there what is at {url}"
         )
     with replacement_path(path) as temporary:
-        urlretrieve(url, temporary)
+        for attempt in range(1, network.ATTEMPTS + 1):
+            try:
+                with Path(temporary).open("wb") as out:
+                    _transfer(url, out)
+                break
+            except (URLError, ConnectionError, TimeoutError) as error:
+                # The caller's package documents urllib's exceptions, so those stay as they are.
+                if attempt == network.ATTEMPTS or not _may_pass(error):
+                    raise
+            time.sleep(network.pause_s(attempt))
     return path
+
+
+def _transfer(url: str, out: BinaryIO) -> None:
+    guard = network.RateGuard()
+    request = Request(url, headers=network.HEADERS)
+    with urlopen(request, timeout=network.SILENCE_S) as response:
+        length = response.headers.get("Content-Length") or ""
+        nbytes = 0
+        while chunk := response.read1(_CHUNK_NBYTES):
+            nbytes += len(chunk)
+            if nbytes > network.MAX_NBYTES:
+                raise _given_up(url, f"more than {network.MAX_NBYTES:,} bytes")
+            try:
+                guard.received(len(chunk))
+            except network.SlowTransferError as error:
+                raise _given_up(url, f"a server that {error}") from None
+            out.write(chunk)
+    if length.isdigit() and nbytes < int(length):
+        raise ContentTooShortError(
+            f"{network.without_secrets(url)}: expected {int(length):,} bytes, found {nbytes:,}; "
+            "try again",
+            (str(out.name), response.headers),
+        )
+
+
+def _may_pass(error: OSError) -> bool:
+    """Return whether another attempt may succeed where this one failed."""
+    if isinstance(error, HTTPError):
+        return error.code in network.RETRIED
+    return True
+
+
+def _given_up(url: str, found: str) -> DownloadError:
+    return DownloadError(
+        f"{network.without_secrets(url)}: expected a file, found {found}; try another server"
+    )
 
 
 def _dataset_at(mirror: str | None) -> Dataset | None:

@@ -16,7 +16,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
-from fastidx.base import settings
+from fastidx.base import network, settings
+from fastidx.base.network import one_line
+from fastidx.format.typecodes import PREFIX_NBYTES
 
 from .copies import foreign_content
 from .errors import DownloadError
@@ -25,13 +27,8 @@ from .registry import Dataset, File, describe, names_by_hash
 __all__ = ["download", "locked", "urls_of"]
 
 _CHUNK_NBYTES = 64 * 1024
-_TIMEOUT_S = (10.0, 30.0)  # to connect, and between two pieces of data
-_MAX_BREAKS = 3  # in a row, without as much progress as this between them
+# A transfer that broke off has made progress if it brought as much as this.
 _PROGRESS_NBYTES = 1 << 20
-_PAUSE_S = 0.5
-# Too busy, or about to be back: worth another try (RFC 9110, section 15; RFC 6585).
-_RETRIED = {408, 425, 429, 500, 502, 503, 504}
-_NETWORK_AUTHENTICATION_REQUIRED = 511  # RFC 6585, section 6: sent by captive portals
 _INCOMPLETE = ".incomplete"
 _PORTAL = (
     "sends an HTML page in place of the file, as a captive portal (the log-in page of a network) "
@@ -125,8 +122,15 @@ def download(dataset: Dataset, file: File, folder: Path, *, max_nbytes: int) -> 
             transfer = _Transfer(file, max_nbytes, packages)
             try:
                 _retrieve(url, file, incomplete, transfer, packages.pooch)
-            except (_Refused, ValueError, packages.requests.RequestException) as error:
-                failures.append(f"{url}: {_one_line(error)}")
+            except _Refused as error:
+                failures.append(f"{network.without_secrets(url)}: {error}")
+                continue
+            except (
+                ValueError,
+                network.SlowTransferError,
+                packages.requests.RequestException,
+            ) as error:
+                failures.append(f"{network.without_secrets(url)}: {one_line(error)}")
                 continue
             return (incomplete / file.name).replace(folder / file.name)
     except OSError as error:
@@ -215,16 +219,17 @@ class _Transfer:
                 # Without ranges each attempt begins anew, and may break at the same point forever.
                 breaks = 0 if self._nbytes >= farthest + _PROGRESS_NBYTES else breaks + 1
                 farthest = max(farthest, self._nbytes)
-                if breaks >= _MAX_BREAKS:
+                if breaks >= network.ATTEMPTS:
                     what = f"broke off after {farthest:,} bytes" if farthest else "sent nothing"
                     raise _Refused(
-                        f"{what}, {breaks} times in a row ({_one_line(error)})"
+                        f"{what}, {breaks} times in a row ({one_line(error)})"
                     ) from error
-                time.sleep(_PAUSE_S * breaks)
+                time.sleep(network.pause_s(breaks + 1))
 
     def _attempt(self, session: Any, url: str, out: BinaryIO, bar: Any) -> None:
         """Ask for what is still missing, and take it."""
-        with session.get(url, stream=True, timeout=_TIMEOUT_S, headers=self._headers()) as response:
+        timeout_s = (network.CONNECT_S, network.SILENCE_S)
+        with session.get(url, stream=True, timeout=timeout_s, headers=self._headers()) as response:
             if not self._continues(response):
                 self._restart()
                 out.seek(0)
@@ -232,7 +237,7 @@ class _Transfer:
                 self._validator = response.headers.get("ETag", "")
             bar.n = self._nbytes
             # Undecoded, for some servers call a .gz file a page that was compressed in transit.
-            while chunk := response.raw.read(_CHUNK_NBYTES, decode_content=False):
+            for chunk in _chunks(response.raw):
                 if self._nbytes == 0:
                     self._check_start(chunk, response)
                 self._nbytes += len(chunk)
@@ -246,7 +251,7 @@ class _Transfer:
             raise _Broken(f"sent {self._nbytes:,} of {self._file.nbytes:,} bytes")
 
     def _headers(self) -> dict[str, str]:
-        headers = {"Accept-Encoding": "identity", "User-Agent": "fastidx"}
+        headers = dict(network.HEADERS)
         if self._nbytes:
             headers["Range"] = f"bytes={self._nbytes}-"
             if self._validator.startswith('"'):  # a weak one is not allowed (RFC 9110, 13.1.5)
@@ -266,10 +271,10 @@ class _Transfer:
             raise _Broken("has no such range")
         if status == 200:
             return False
-        if status == _NETWORK_AUTHENTICATION_REQUIRED:
+        if status == network.NETWORK_AUTHENTICATION_REQUIRED:
             raise _Refused(_PORTAL)
         problem = f"HTTP {status} {response.reason}"
-        raise _Broken(problem) if status in _RETRIED else _Refused(problem)
+        raise _Broken(problem) if status in network.RETRIED else _Refused(problem)
 
     def _check_start(self, chunk: bytes, response: Any) -> None:
         """Refuse early what cannot be the file."""
@@ -298,6 +303,28 @@ class _Transfer:
         self._digests = (hashlib.sha256(), hashlib.md5(usedforsecurity=False))
 
 
+def _chunks(raw: Any) -> Iterator[bytes]:
+    """Yield the body as it comes, without waiting for whole chunks, so that the rate is known.
+
+    The first chunk is long enough to recognise the content by it.
+    """
+    guard = network.RateGuard()
+    nbytes, read = (_CHUNK_NBYTES, getattr(raw, "read1", None))  # urllib3 has it since 2.1
+    if read is None:
+        nbytes, read = 256, raw.read
+    begin: bytes | None = b""
+    while chunk := read(nbytes, decode_content=False):
+        guard.received(len(chunk))
+        if begin is not None:
+            begin = chunk = begin + chunk
+            if len(chunk) < PREFIX_NBYTES:
+                continue
+            begin = None
+        yield chunk
+    if begin:
+        yield begin
+
+
 def _check_room(file: File, folder: Path) -> None:
     if file.nbytes is not None and shutil.disk_usage(folder).free < file.nbytes:
         raise _no_room(file, folder)
@@ -317,7 +344,3 @@ def _refuse_folder(folder: Path, error: OSError) -> NoReturn:
         f"{folder}: expected a folder that can be written to, found: "
         f"{error.strerror or error}; choose another with root= or FASTIDX_DATA_DIR"
     ) from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

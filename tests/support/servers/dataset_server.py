@@ -49,7 +49,14 @@ class Stall:
     seconds: float
 
 
-Fault = Cut | Answer | Stall | None
+@dataclass(frozen=True)
+class Drip:
+    """The answer comes a byte at a time, with a pause of so many seconds after each."""
+
+    pause_s: float
+
+
+Fault = Cut | Answer | Stall | Drip | None
 PORTAL = Answer(LOGIN_PAGE, content_type="text/html")
 
 
@@ -139,7 +146,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._body(body, fault)
 
     def _body(self, body: bytes, fault: Fault) -> None:
-        if isinstance(fault, (Cut, Stall)):
+        if isinstance(fault, Drip):
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                time.sleep(fault.pause_s)
+        elif isinstance(fault, (Cut, Stall)):
             self.wfile.write(body[: fault.after])
             self.wfile.flush()
             self.close_connection = True

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastidx.base import settings
+from fastidx.base.network import one_line
 from fastidx.base.replace import replacement_path
 from fastidx.datasets.copies import Copy, Place, place_of
 from fastidx.datasets.download import locked
@@ -93,7 +94,7 @@ class Container:
             # The packages behind adlfs raise what they like, of types that are all their own.
             raise DownloadError(
                 f"abfs://{self.container}/{file.name} could not be fetched from the account "
-                f"{self.account}: {' '.join(str(error).split())[:400] or type(error).__name__}; "
+                f"{self.account}: {one_line(error)}; "
                 "check the connection, account, container and storage_options, or put the file "
                 f"({file.expected}) at {target}"
             ) from error

@@ -12,11 +12,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from fastidx.base import network
+from fastidx.base.network import without_secrets
 from fastidx.errors import TruncatedError
 
 from .buffered import BufferedSource
+from .http_range import NoRangesError, http_range
 from .range_file import FullReads
-from .remote_errors import changed_error, error_for, may_pass, without_secrets
+from .remote_errors import changed_error, error_for, may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,11 +32,6 @@ SMALL_NBYTES = 4096
 _GROWTH = 4
 # The end of a zip archive is read in steps backwards; this covers the table of some 500 members.
 _TAIL_NBYTES = 64 << 10
-
-# A server's lapse is worth another try, after a pause that doubles. Object stores' own libraries do
-# this themselves.
-_HTTP_ATTEMPTS = 3
-_PAUSE_S = 0.1
 
 # What file systems call the properties that change with a file's content.
 _PROPERTIES = {
@@ -348,9 +346,7 @@ class RemoteFile(io.RawIOBase):
         """Fetch a piece; if that turns out to be impossible, begin a stream and return nothing."""
         try:
             data = self._trying(self._fetch, begin, end)
-        except ValueError as error:
-            if not self._is_http or "range requests" not in str(error):
-                raise
+        except NoRangesError:
             if not follows:
                 raise self._needs_ranges() from None
             self._trying(self._begin_stream_at, begin)
@@ -370,6 +366,8 @@ class RemoteFile(io.RawIOBase):
         return begin, end
 
     def _fetch(self, begin: int, end: int) -> bytes:
+        if self._is_http:
+            return http_range(self._file, begin, end, self.name)
         self._file.seek(begin)
         data: bytes = self._file.read(end - begin)
         return data
@@ -384,18 +382,21 @@ class RemoteFile(io.RawIOBase):
                 raise self._ended(begin)
             begin -= dropped
 
-    def _trying(self, call: Callable[..., Any], *args: Any, attempts: int = _HTTP_ATTEMPTS) -> Any:
+    def _trying(
+        self, call: Callable[..., Any], *args: Any, attempts: int = network.ATTEMPTS
+    ) -> Any:
         """Call a file system's function, more than once if that may help."""
+        attempts = attempts or network.ATTEMPTS
         for attempt in range(1, attempts + 1):
             try:
                 return call(*args)
-            except (ImportError, TypeError, ValueError):
+            except (ImportError, TypeError, ValueError, NoRangesError):
                 raise  # misuse, or told already (as an IdxError)
             except Exception as error:
                 told = error_for(error, self.name)
                 if not self._is_http or attempt == attempts or not may_pass(error, told):
                     raise told from error
-            time.sleep(_PAUSE_S * 2**attempt)
+            time.sleep(network.pause_s(attempt))
         raise AssertionError
 
     def _ended(self, nbytes: int) -> TruncatedError:

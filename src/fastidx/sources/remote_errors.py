@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
+from fastidx.base import network
+from fastidx.base.network import without_secrets
 from fastidx.errors import SourceChangedError, TruncatedError
 
 
@@ -67,10 +67,5 @@ def may_pass(error: Exception, told: Exception) -> bool:
     """Whether what went wrong may go right next time."""
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     return isinstance(told, (ConnectionError, TruncatedError)) or (
-        _status(cause) in (429, 500, 502, 503)
+        _status(cause) in network.RETRIED
     )
-
-
-def without_secrets(text: str) -> str:
-    """Leave user names, passwords, tokens and signatures out of the URLs in a text."""
-    return re.sub(r"(?<=://)[^/@\s]*@|(?<=\?)(?:(?!::)[^\s'\"])+", "…", text)

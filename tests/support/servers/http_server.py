@@ -25,6 +25,8 @@ class Resource:
     cut: int | None = None  # bytes of a body after which the connection is closed
     cut_times: int = 1_000_000
     cut_after: int = 0  # answers that are not cut
+    block: int = 1  # ranges are widened to multiples of this, as caches do
+    shift: int = 0  # ranges begin so many bytes later than asked
     head_claims: int | None = None  # what HEAD says of the size
     fail_times: int = 0
     fail_status: int = 503
@@ -185,6 +187,8 @@ class FaultyServer:
                 if asked and resource.ranges:
                     begin = int(asked[1])
                     end = min(int(asked[2]) + 1 if asked[2] else len(body), len(body))
+                    begin = begin // resource.block * resource.block + resource.shift
+                    end = min(-(-end // resource.block) * resource.block, len(body))
                     status = 206 if begin < len(body) else 416
                     content_range = f"bytes {begin}-{end - 1}/{len(body)}"
                     body = body[begin:end] if status == 206 else b""

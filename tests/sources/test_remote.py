@@ -6,6 +6,7 @@ servers' own.
 
 from __future__ import annotations
 
+import bisect
 import gzip
 import io
 import lzma
@@ -445,8 +446,9 @@ def index() -> fastidx.GzipIndex:
 
 def extent(index: fastidx.GzipIndex, first: int, last: int) -> tuple[int, int]:
     """Which bytes of the file have all of some items, checkpoint to checkpoint."""
-    begin = index.points[index.nearest(16 + first * 784)].bit // 8
-    following = index.nearest(16 + (last + 1) * 784 - 1) + 1
+    offsets = [point.offset for point in index.points]
+    begin = index.points[bisect.bisect_right(offsets, 16 + first * 784) - 1].bit // 8
+    following = bisect.bisect_right(offsets, 16 + (last + 1) * 784 - 1)
     bits = [*(point.bit for point in index.points), 8 * index.compressed_nbytes]
     return begin, -(-bits[following] // 8)
 

@@ -1,10 +1,10 @@
-"""Servers that answer a request for a range with another one: right items, or an error."""
+"""Servers and proxies that answer in their own way: right items, or an error."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from servers.http_server import FaultyServer
+from servers.http_server import FaultyServer, Resource
 
 import fastidx
 from fastidx.reference import dumps
@@ -31,3 +31,20 @@ def test_range_that_begins_elsewhere_is_refused(http_server: FaultyServer) -> No
 def test_ranged_requests_ask_for_the_bytes_themselves(http_server: FaultyServer) -> None:
     fastidx.load(http_server.serve("file", CONTENT))
     assert {request.headers["Accept-Encoding"] for request in http_server.gets()} == {"identity"}
+
+
+def test_length_0_in_the_answer_to_head_says_nothing(http_server: FaultyServer) -> None:
+    url = http_server.serve("file", CONTENT, head_claims=0)
+    np.testing.assert_array_equal(fastidx.load(url), NOISE)
+
+
+def test_proxy_of_the_environment_is_used(
+    http_server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "http://nowhere.invalid/file"
+    http_server.resources[url] = Resource(CONTENT)
+    monkeypatch.setenv("HTTP_PROXY", http_server.address)
+    monkeypatch.setenv("http_proxy", http_server.address)
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", "")
+    np.testing.assert_array_equal(fastidx.load(url), NOISE)

@@ -65,7 +65,7 @@ def open_remote(url: str, storage_options: Mapping[str, Any], *, read_ahead: boo
     try:
         from fsspec.core import url_to_fs
 
-        fs, path = url_to_fs(url, **storage_options)
+        fs, path = url_to_fs(url, **_with_proxy(url, storage_options))
     except ImportError as error:
         raise ImportError(
             f"{name}: expected the packages that this URL needs, found one missing ({error}); "
@@ -81,6 +81,14 @@ def open_remote(url: str, storage_options: Mapping[str, Any], *, read_ahead: boo
         ) from None
     at_once = LARGE_NBYTES if read_ahead else SMALL_NBYTES
     return RemoteSource(RemoteFile(fs, path, name, at_once=at_once))
+
+
+def _with_proxy(url: str, storage_options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Make aiohttp use the proxy that the environment names, as all other HTTP clients do."""
+    if "::" in url or not url.lower().startswith(("http://", "https://")):
+        return storage_options
+    client_options = {"trust_env": True, **(storage_options.get("client_kwargs") or {})}
+    return {**storage_options, "client_kwargs": client_options}
 
 
 class RemoteSource(BufferedSource):
@@ -297,6 +305,8 @@ class RemoteFile(io.RawIOBase):
             info = getattr(self._file, "details", None) or self._fs.info(self._path)
             return dict(info)
         info = dict(self._fs.info(self._path))
+        if info.get("size") == 0:
+            del info["size"]  # some servers answer HEAD with length 0, whatever the file's size
         if info.get("size") and info.get("partial", True):
             self._file = self._fs.open(
                 self._path, "rb", cache_type="none", size=info["size"], **self._conditions(info)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +173,26 @@ def test_fashion_given_as_mnist_unpacked(root: Path) -> None:
     assert f"{root / PLAIN_IMAGES}: its SHA-256 is {digest}" in missing(root)
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_file_compressed_anew_is_recognised(
+    compress: Callable[[bytes], bytes], suffix: str, root: Path
+) -> None:
+    """Whatever its name and its size: its content has the published hash."""
+    put(root, {name + suffix: compress(data) for name, data in unpacked().items()})
+    images, _ = datasets.load("mnist", "train", root=root, download=False)
+    np.testing.assert_array_equal(images, fastidx.load(unpacked()[PLAIN_IMAGES]))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_noise_of_the_right_shape_is_refused(suffix: str, root: Path) -> None:
+    noise = unpacked()
+    noise[PLAIN_IMAGES] = noise[PLAIN_IMAGES][:-1] + bytes([noise[PLAIN_IMAGES][-1] ^ 1])
+    put(root, {name + suffix: gzip.compress(data) for name, data in noise.items()})
+    with pytest.raises(datasets.MissingFileError):
+        datasets.load("mnist", "train", root=root, download=False)
+
+
 def test_unpacked_file_is_hashed_again_when_it_changed(root: Path) -> None:
     put(root, unpacked())
     datasets.load("mnist", root=root)
@@ -214,7 +236,7 @@ def test_unpacked_file_that_was_cut(root: Path) -> None:
         (b"<!DOCTYPE html><title>Log in</title>", "an HTML page (36 bytes)"),
         (b"Not found", "plain text (9 bytes)"),
         (MNIST.files[IMAGES][:1000], "1,000 bytes, as after a download that was cut"),
-        (MNIST.files[IMAGES] + b"\0", f"it has {len(MNIST.files[IMAGES]) + 1:,} bytes"),
+        (MNIST.files[IMAGES] + b"\1", f"it has {len(MNIST.files[IMAGES]) + 1:,} bytes"),
         (MNIST.files[IMAGES][:-1] + b"\1", "its SHA-256 is "),
     ],
 )

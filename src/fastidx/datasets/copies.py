@@ -19,7 +19,8 @@ from fastidx.errors import IdxError
 from fastidx.format.header import IdxHeader
 from fastidx.format.recognise import describe_content
 from fastidx.format.typecodes import PREFIX_NBYTES
-from fastidx.reading.load import info
+from fastidx.reading.load import info, load
+from fastidx.writing.save import file_pieces, slices
 
 from .registry import Dataset, File, Part, names_by_hash
 
@@ -144,6 +145,9 @@ def find_copy(
             found = _check_unpacked(path, part, thorough)
         else:
             found = _check(path, file, thorough)
+            if found is not None and file.unpacked_sha256 is not None:
+                # Compressed anew, it is another file that holds the same.
+                found = _remembered(_check_decoded, path, part, thorough) and found
         if found is None:
             return Copy(path, part.member if file is not None else None), rejected
         rejected.append(Rejected(path, found, file, ours=path == place.own / part.file.name))
@@ -250,7 +254,7 @@ def _check_unpacked(path: Path, part: Part, thorough: bool) -> str | None:
             f"where {expected.dtype} {expected.shape} is expected"
         )
     if header.compression is not None:
-        return None
+        return _remembered(_check_decoded, path, part, thorough)
     nbytes = expected.header_nbytes + expected.nbytes
     if header.compressed_nbytes != nbytes:
         return f"it has {header.compressed_nbytes:,} bytes, where {nbytes:,} are expected"
@@ -267,12 +271,29 @@ def _check_unpacked_hash(path: Path, part: Part) -> str | None:
     return None if part.file.unpacked_sha256 is None else f"its SHA-256 is {digest}"
 
 
+def _check_decoded(path: Path, part: Part) -> str | None:
+    """Return how the content of a file differs from the published, None if it does not."""
+    try:
+        array = load(path)
+    except (IdxError, OSError) as error:
+        return str(error).removeprefix(f"{path}: ")
+    header = IdxHeader(part.type_code, array.shape)
+    hasher = hashlib.sha256()
+    for piece in file_pieces(header, slices(array, header.dtype)):
+        hasher.update(piece)
+    digest = hasher.hexdigest()
+    if part.file.unpacked_sha256 is None or digest == part.file.unpacked_sha256:
+        return None
+    return f"the SHA-256 of its content is {digest}"
+
+
 def _remembered(
     check: Callable[[Path, _Expected], str | None], path: Path, expected: _Expected, anew: bool
 ) -> str | None:
     """Check a file, unless this one has been checked before in the state in which it is."""
     status = path.stat()
     seen = (
+        check,
         str(path),
         expected,
         status.st_ino,

@@ -709,7 +709,7 @@ def replacing(function: Callable[..., Any], after: int, put: Callable[[], None])
 def test_object_replaced_while_it_is_read(
     after: int, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastidx.sources.remote import RemoteFile
+    from fastidx.sources.remote_file import RemoteFile
 
     other = BIG_PLAIN[:16] + BIG_PLAIN[:15:-1]
     url = store.put("big", BIG_PLAIN)

@@ -12,7 +12,7 @@ from fastidx.base.names import printable_name
 from fastidx.codecs.detect import open_decoder
 from fastidx.errors import HeaderError, IdxError
 from fastidx.format.header import header_length
-from fastidx.sources.remote import LARGE_NBYTES, SMALL_NBYTES
+from fastidx.sources.remote_file import LARGE_NBYTES, SMALL_NBYTES
 
 from .zip_archive import ZipArchive
 from .zip_member import ZipMemberSource

@@ -15,7 +15,7 @@ from fastidx.base.names import printable_name
 from fastidx.errors import CorruptError, HeaderError, IdxError
 from fastidx.format.recognise import describe_content
 from fastidx.format.typecodes import MAX_EXPANSION
-from fastidx.sources.remote import LARGE_NBYTES
+from fastidx.sources.remote_file import LARGE_NBYTES
 
 from .zip_errors import error_for, zip_errors
 

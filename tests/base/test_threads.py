@@ -24,7 +24,12 @@ def test_results_are_in_order() -> None:
 def test_no_more_threads_than_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
     start = Crew.start
-    monkeypatch.setattr(Crew, "start", lambda crew, work: started.append(work) or start(crew, work))
+
+    def noted(crew: Crew, work: Any) -> bool:
+        started.append(work)
+        return start(crew, work)
+
+    monkeypatch.setattr(Crew, "start", noted)
     assert run_all(lambda n: n, range(3), 20_000) == [0, 1, 2]
     assert len(started) == 2
 

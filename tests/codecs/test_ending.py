@@ -12,6 +12,7 @@ import pytest
 import fastidx
 from fastidx.errors import TrailingDataError
 from fastidx.format.header import IdxHeader
+from fastidx.sources.protocol import SourceLike
 
 IMAGES = IdxHeader(0x08, (100, 8, 8))
 
@@ -20,7 +21,7 @@ def content(ratio: float) -> bytes:
     return IMAGES.to_bytes() + bytes(int(ratio * IMAGES.nbytes))
 
 
-def message(source: fastidx.sources.protocol.SourceLike, threads: int = 1) -> str:
+def message(source: SourceLike, threads: int = 1) -> str:
     with pytest.raises(TrailingDataError) as caught:
         fastidx.load(source, threads=threads)
     return str(caught.value)
@@ -58,7 +59,7 @@ def test_source_of_unknown_size_is_not_read_on() -> None:
             raise io.UnsupportedOperation("tell")
 
         def readinto(self, out: object) -> int:
-            n = super().readinto(memoryview(out)[:1000])  # type: ignore[arg-type, call-overload]
+            n = super().readinto(memoryview(out)[:1000])  # type: ignore[arg-type]
             self.read_nbytes = getattr(self, "read_nbytes", 0) + n
             return n
 

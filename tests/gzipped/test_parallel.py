@@ -318,7 +318,8 @@ def test_a_load_goes_on_where_other_threads_have_no_memory(
 def test_a_load_goes_on_with_the_threads_that_could_be_started(
     nstarted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, started = threading.Thread.start, []
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
 
     def start_some(thread: threading.Thread) -> None:
         if len(started) == nstarted:

@@ -406,7 +406,7 @@ class TestGzipFile(UserFileTests):
 class TestStreamThatCannotSeek(ForwardTests):
     @contextlib.contextmanager
     def user_object(self, folder: Path) -> Iterator[SourceLike]:
-        yield NoSeek(CONTENT)  # type: ignore[misc]
+        yield NoSeek(CONTENT)
 
 
 class TestObjectWithReadAlone(ForwardTests):

@@ -1,10 +1,13 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
+# cython: language_level=3, boundscheck=False, wraparound=False
 """The C kernel for Python: buffers, the GIL, and statuses turned into exceptions.
 
 Each function here has one shape: it acquires the buffers, runs C with the GIL released for a
 bounded amount of work, looks for signals and checks the status. Paths, shapes and policy live in
 the Python modules. kernel/binding/ has one file for each job.
 """
+
+# Not declared as freethreading_compatible: no free-threaded Python has run the tests of threads yet,
+# and one that imports this module turns its GIL on.
 
 from typing import NamedTuple
 

@@ -6,7 +6,7 @@ bounded amount of work, looks for signals and checks the status. Paths, shapes a
 the Python modules. kernel/binding/ has one file for each job.
 """
 
-# Not declared as freethreading_compatible: no free-threaded Python has run the tests of threads yet,
+# Not declared as freethreading_compatible: no free-threaded Python has run the tests of threads,
 # and one that imports this module turns its GIL on.
 
 from typing import NamedTuple

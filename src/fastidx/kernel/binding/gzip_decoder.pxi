@@ -35,6 +35,7 @@ cdef class GzipDecoder:
     cdef uint64_t consumed         # bytes of all chunks before this one
     cdef readonly bint input_ended # the source has no more, and all of it has been taken
     cdef public bint cancelled     # any thread sets it: the next kernel call raises `Cancelled`
+    cdef bint in_use               # a call is under way
     cdef bint read_ahead
     cdef Py_ssize_t pause_pos      # in the source, see pause_at of struct fi_io; negative: none
     cdef bint resumed              # in the member that goes on, whose checks so do not apply
@@ -107,6 +108,16 @@ cdef class GzipDecoder:
     def member(self):
         """The same of the member that goes on, if it was begun, or resumed as a known one."""
         return DataPiece(self.state.crc, self.state.inflate.total_out)
+
+    cdef int begin_use(self) except -1:
+        """Refuse a second call while one is under way: it would pull the buffers from under it."""
+        if self.in_use:
+            raise RuntimeError(
+                f"{self.name}: expected one call of the decoder at a time, found another under "
+                "way; a source must not read from its own decoder, and threads need one each"
+            )
+        self.in_use = True
+        return 0
 
     cdef int member_ended(self) except -1:
         """For subclasses: called at the end of each member."""
@@ -243,31 +254,39 @@ cdef class GzipDecoder:
         cdef uint8_t *dst = &out[0] if out.shape[0] else NULL
         cdef uint8_t *place
 
-        while done < nbytes:
-            if self.end - self.begin >= item_nbytes:
-                with nogil:
-                    place = dst + done // item_nbytes * rule.result_nbytes
-                    n = self.take(&rule, place, nbytes - done)
-                done += n
-                if n == 0 or (rule.marked != NULL and self.begin != self.end and done < nbytes):
-                    raise expansion.refusal(self.scratch[self.begin])
-            elif as_it_is and done - start + in_place >= WINDOW_NBYTES:
-                done = self.read_direct(dst, done, nbytes)
-                break
-            elif not self.fill(nbytes - done):
-                break
-        self.delivered_in_place = done - start + in_place if as_it_is else 0
+        self.begin_use()
+        try:
+            while done < nbytes:
+                if self.end - self.begin >= item_nbytes:
+                    with nogil:
+                        place = dst + done // item_nbytes * rule.result_nbytes
+                        n = self.take(&rule, place, nbytes - done)
+                    done += n
+                    if n == 0 or (rule.marked != NULL and self.begin != self.end and done < nbytes):
+                        raise expansion.refusal(self.scratch[self.begin])
+                elif as_it_is and done - start + in_place >= WINDOW_NBYTES:
+                    done = self.read_direct(dst, done, nbytes)
+                    break
+                elif not self.fill(nbytes - done):
+                    break
+            self.delivered_in_place = done - start + in_place if as_it_is else 0
+        finally:
+            self.in_use = False
         return done - start
 
     def skip(self, uint64_t nbytes):
         """Decode and drop so many bytes; returns how many there were."""
         cdef uint64_t done = 0, n
-        while done < nbytes:
-            n = min(nbytes - done, self.end - self.begin)
-            self.begin += n
-            done += n
-            if done < nbytes and not self.fill(min(nbytes - done, SCRATCH_NBYTES)):
-                break
+        self.begin_use()
+        try:
+            while done < nbytes:
+                n = min(nbytes - done, self.end - self.begin)
+                self.begin += n
+                done += n
+                if done < nbytes and not self.fill(min(nbytes - done, SCRATCH_NBYTES)):
+                    break
+        finally:
+            self.in_use = False
         return done
 
     def resume(self, unsigned int nbits_used, const uint8_t[::1] window not None, member=None):
@@ -330,17 +349,25 @@ cdef class GzipDecoder:
         """
         cdef uint64_t nmembers = self.state.nmembers
 
-        if fi_gunzip_may_end(&self.state):
-            return True
-        while self.state.nmembers == nmembers:
-            self.begin = self.end
-            if not self.fill(SCRATCH_NBYTES):
-                return False
+        self.begin_use()
+        try:
+            if fi_gunzip_may_end(&self.state):
+                return True
+            while self.state.nmembers == nmembers:
+                self.begin = self.end
+                if not self.fill(SCRATCH_NBYTES):
+                    return False
+        finally:
+            self.in_use = False
         return True
 
     def at_end(self):
         """Whether nothing more will come: run to the source's end, or to the next byte of data."""
-        while self.begin == self.end:
-            if not self.fill(1):
-                return True
+        self.begin_use()
+        try:
+            while self.begin == self.end:
+                if not self.fill(1):
+                    return True
+        finally:
+            self.in_use = False
         return False

@@ -31,8 +31,8 @@ cdef object verdict(fi_status status, const fi_gunzip *g, str name, uint64_t in_
     if status == FI_BAD_ISIZE:
         return ChecksumError(
             f"{name}: expected {g.footer_isize} bytes of data (modulo 2**32), as gzip member "
-            f"{g.nmembers} says, found {g.inflate.total_out}; {fetch}, or pass verify=False to take "
-            "it as it is"
+            f"{g.nmembers} says, found {g.inflate.total_out}; {fetch}, or pass verify=False to "
+            "take it as it is"
         )
     if status == FI_BAD_HEADER_CRC:
         return ChecksumError(

@@ -246,7 +246,7 @@ def test_real_mnist(data_dir: Path) -> None:
 
 def test_real_qmnist_labels_are_recognised(data_dir: Path) -> None:
     for name in ("qmnist-train-labels-idx2-int.gz", "xnist-labels-idx2-int.xz"):
-        assert datasets.identify(data_dir / name) == f"QMNIST's {name}"
+        assert str(datasets.identify(data_dir / name)) == f"QMNIST's {name}"
     with pytest.raises(datasets.MissingFileError) as info:
         datasets.load("qmnist", "train", root=data_dir)
     assert "qmnist-train-images-idx3-ubyte.gz" in str(info.value)
@@ -261,7 +261,7 @@ def test_real_files_are_recognised_unpacked(data_dir: Path, tmp_path: Path) -> N
         with opened as packed, (tmp_path / path.stem).open("wb") as unpacked:
             shutil.copyfileobj(packed, unpacked)
         title = "QMNIST" if "nist" in path.name else "MNIST"
-        assert datasets.identify(tmp_path / path.stem) == f"{title}'s {path.stem}"
+        assert str(datasets.identify(tmp_path / path.stem)) == f"{title}'s {path.stem}"
     images, labels = datasets.load("mnist", root=tmp_path)
     assert len(images) == len(labels) == 60000
     with pytest.raises(datasets.MissingFileError, match="it is MNIST's train-images-idx3-ubyte"):

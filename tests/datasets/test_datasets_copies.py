@@ -326,9 +326,15 @@ def test_damaged_unpacked_member(root: Path) -> None:
 
 def test_identify(root: Path) -> None:
     put(root, {"a": FASHION.files[IMAGES], "b": b"something", "c": LETTERS.files["gzip.zip"]})
-    assert datasets.identify(root / "a") == f"Fashion-MNIST's {IMAGES}"
+    found = datasets.identify(root / "a")
+    assert found == datasets.Identity(
+        "fashion-mnist", "Fashion-MNIST", IMAGES, ("train",), "images", None
+    )
+    assert str(found) == f"Fashion-MNIST's {IMAGES}"
     assert datasets.identify(str(root / "b")) is None
-    assert datasets.identify(root / "c") == "EMNIST's gzip.zip"
+    archive = datasets.identify(root / "c")
+    assert archive == datasets.Identity("emnist", "EMNIST", "gzip.zip")
+    assert str(archive) == "EMNIST's gzip.zip"
 
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -234,14 +234,14 @@ def _verdict(name: str) -> str:
     facts.append(f"{compression}, checksums right" if compression else "plain, without a checksum")
     identify = _identifier()
     if identify is not None and Path(name).is_file():
-        facts.append(identify(name) or "of no known data set")
+        facts.append(str(identify(name) or "of no known data set"))
     return f"{name}: good: {', '.join(facts)}"
 
 
-def _identifier() -> Callable[[str], str | None] | None:
+def _identifier() -> Callable[[str], object] | None:
     """Return what tells published files by their hashes, if it is there."""
     try:
-        identify: Callable[[str], str | None] = import_module("fastidx.datasets").identify
+        identify: Callable[[str], object] = import_module("fastidx.datasets").identify
     except ModuleNotFoundError:
         return None
     return identify

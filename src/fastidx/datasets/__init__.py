@@ -19,10 +19,12 @@ from .copies import identify
 from .errors import DatasetError, DownloadError, MissingFileError
 from .fetching import fetch
 from .loading import load
+from .model import Identity
 
 __all__ = [
     "DatasetError",
     "DownloadError",
+    "Identity",
     "MissingFileError",
     "classes",
     "fetch",

@@ -22,7 +22,7 @@ from fastidx.format.typecodes import PREFIX_NBYTES
 from fastidx.reading.load import info, load
 from fastidx.writing.save import file_pieces, slices
 
-from .registry import Dataset, File, Part, names_by_hash
+from .registry import Dataset, File, Identity, Part, identities_by_hash, names_by_hash
 
 __all__ = [
     "Copy",
@@ -154,7 +154,7 @@ def find_copy(
     return None, rejected
 
 
-def identify(path: str | os.PathLike[str]) -> str | None:
+def identify(path: str | os.PathLike[str]) -> Identity | None:
     """Say which published file this is, judged by its hash.
 
     Parameters
@@ -164,15 +164,24 @@ def identify(path: str | os.PathLike[str]) -> str | None:
 
     Returns
     -------
-    str or None
-        Such as ``"Fashion-MNIST's train-images-idx3-ubyte.gz"``, or without the suffix if it is
-        what that file holds; None if it is none of them.
+    Identity or None
+        None if it is none of them. ``str()`` of it is such as
+        ``"Fashion-MNIST's train-images-idx3-ubyte.gz"``, without the suffix for what that file
+        holds.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fastidx import datasets
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     print(datasets.identify(file.name))
+    None
     """
-    names = names_by_hash()
+    identities = identities_by_hash()
     for algorithm in ("sha256", "md5"):
-        name = names.get(_digest(Path(path), algorithm))
-        if name is not None:
-            return name
+        found = identities.get(_digest(Path(path), algorithm))
+        if found is not None:
+            return found
     return None
 
 

@@ -132,6 +132,38 @@ class Dataset:
     transposed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which published file this is; ``str()`` gives the words of messages.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of the data set, as in `fastidx.datasets.names`; ``"emnist"`` for the archive that
+        EMNIST's data sets share.
+    title : str
+        What its publisher calls it.
+    file : str
+        The published name; without the suffix if it is what that file holds.
+    splits : tuple of str
+        The splits that take items from it; none for an archive.
+    role : {"images", "labels", None}
+        What it holds; None for an archive.
+    member : str or None
+        The member of an archive that it is.
+    """
+
+    dataset: str
+    title: str
+    file: str
+    splits: tuple[str, ...] = ()
+    role: str | None = None
+    member: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.title}'s {self.file}"
+
+
 def describe(dataset: Dataset, file: File) -> str:
     """Name a file for messages."""
     title = "EMNIST" if file.is_archive else dataset.title

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from .model import Dataset, File, Part, Split, describe, without_suffix
+from collections.abc import Iterable
+from dataclasses import replace
+
+from .model import Dataset, File, Identity, Part, Split, describe, without_suffix
 from .published import DATASETS
 
 __all__ = [
     "DATASETS",
     "Dataset",
     "File",
+    "Identity",
     "Part",
     "Split",
     "describe",
     "find",
+    "identities_by_hash",
     "names_by_hash",
     "without_suffix",
 ]
@@ -46,16 +51,33 @@ def find(name: str) -> Dataset:
     raise ValueError(f"name: expected one of {', '.join(DATASETS)}, found {name!r}")
 
 
+def identities_by_hash() -> dict[str, Identity]:
+    """Return which published file each hash is of, MD5 as well as SHA-256, also of its content."""
+    identities: dict[str, Identity] = {}
+    for dataset in DATASETS.values():
+        for name, split in dataset.splits.items():
+            for role, part in (("images", split.images), ("labels", split.labels)):
+                file = part.file
+                found = Identity(dataset.name, dataset.title, file.name, (name,), role)
+                if file.is_archive:
+                    found = Identity(dataset.folder, dataset.folder.upper(), file.name)
+                _add(identities, (file.md5, file.sha256), found)
+                unpacked = replace(found, file=without_suffix(file.name))
+                _add(identities, (file.unpacked_sha256,), unpacked)
+    return identities
+
+
+def _add(identities: dict[str, Identity], digests: Iterable[str | None], found: Identity) -> None:
+    """Add a file under its hashes; one that several splits share keeps them all."""
+    for digest in filter(None, digests):
+        before = identities.get(digest)
+        splits = dict.fromkeys((*(before.splits if before else ()), *found.splits))
+        identities[digest] = replace(found, splits=tuple(splits))
+
+
 def names_by_hash() -> dict[str, str]:
     """Return how messages name each file, and what it holds, by MD5 as well as SHA-256."""
-    names = {}
-    for dataset in DATASETS.values():
-        for split in dataset.splits.values():
-            for part in (split.images, split.labels):
-                name = describe(dataset, part.file)
-                names[part.file.md5] = names[part.file.sha256] = name
-                names[part.file.unpacked_sha256] = without_suffix(name)
-    return {digest: name for digest, name in names.items() if digest is not None}
+    return {digest: str(identity) for digest, identity in identities_by_hash().items()}
 
 
 def _bare(name: str) -> str:

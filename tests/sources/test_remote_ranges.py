@@ -9,6 +9,9 @@ from servers.http_server import FaultyServer, Resource
 import fastidx
 from fastidx.reference import dumps
 
+pytest.importorskip("fsspec")
+pytest.importorskip("aiohttp")
+
 NOISE = np.random.default_rng(5).integers(0, 256, (700, 10, 10), dtype=np.uint8)
 CONTENT = dumps(NOISE)
 

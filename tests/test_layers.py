@@ -24,10 +24,7 @@ USERS = ["plots", "reference", "synthetic"]
 PUBLIC_FROM = LAYERS.index("datasets")
 
 # Imports that break a rule and must stay for now, as (module, imported module), with the reason.
-EXCEPTIONS: set[tuple[str, str]] = {
-    # For a type alone: Source.as_file returns a file that reads from a Source.
-    ("fastidx.sources.range_file", "fastidx.sources.protocol"),
-}
+EXCEPTIONS: set[tuple[str, str]] = set()
 
 
 class Import(NamedTuple):

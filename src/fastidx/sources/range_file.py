@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .protocol import Source
+
+class Ranged(Protocol):
+    """What a file object needs of a source."""
+
+    def read_range_into(self, begin: int, out: memoryview, /) -> int:
+        """Fill ``out`` from a position on; return how many bytes there were."""
 
 
 class RangeFile(io.RawIOBase):
@@ -31,7 +35,7 @@ class RangeFile(io.RawIOBase):
         The last error of the source. `zipfile` takes some of them for the end of the file.
     """
 
-    def __init__(self, source: Source, nbytes: int) -> None:
+    def __init__(self, source: Ranged, nbytes: int) -> None:
         self.error: OSError | None = None
         self._source = source
         self._nbytes = nbytes

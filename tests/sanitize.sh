@@ -26,8 +26,8 @@ cd "$root"
 sanitizer=address
 libraries=(libasan.so libstdc++.so) # ASan looks for C++'s throw function as it starts
 instrumented=__asan_report_load
-tests=(tests/kernel/test_{inflate_*,gzip_container,guard_pages,speculation}.py)
-tests+=(tests/gzipped/test_{parallel,members,index}.py tests/items/test_conversion.py)
+tests=(tests/kernel/test_{inflate_*,gzip_container,guard_pages,speculation,reentrancy}.py)
+tests+=(tests/gzipped/test_{parallel,members,index}.py tests/items)
 tests+=(tests/reading/test_{load*,reader_access}.py)
 selected="not zeros.raw and not portable" # in each process all tests take the same path
 if [[ ${1:-} == --thread ]]; then

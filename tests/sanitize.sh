@@ -54,7 +54,7 @@ sanitized() {
     # pytest holds stderr when the process dies. Python itself leaks on purpose, and multiprocessing
     # forks while it has threads.
     local common=print_stacktrace=1:log_path=$work/report
-    LD_PRELOAD=$runtimes PYTHONMALLOC=malloc PYTHONPATH=$work/site \
+    LD_PRELOAD=$runtimes PYTHONMALLOC=malloc PYTHONPATH=$work/site:tests/support \
         ASAN_OPTIONS=$common:detect_leaks=0:allocator_may_return_null=1 \
         UBSAN_OPTIONS=$common \
         TSAN_OPTIONS=$common:die_after_fork=0 \

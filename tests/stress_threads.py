@@ -1,6 +1,6 @@
 """Load and save many files at once, each with several threads; all must be as with one thread.
 
-    python tests/stress_threads.py [--seconds N] [--at-once N] [--seed N]
+    PYTHONPATH=tests/support python tests/stress_threads.py [--seconds N] [--at-once N] [--seed N]
 
 pytest does not collect this: how long it runs is yours to say. Made for ThreadSanitizer
 (``tests/sanitize.sh --thread``), which sees a race when two threads meet, so they should meet
@@ -63,7 +63,7 @@ def small_pieces(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(parallel, "_PART_NSYMBOLS", 5_000)
     patch.setattr(parallel, "_CAPACITY", 60_000)
     patch.setattr(members, "_TASK_NBYTES", 2_000)
-    patch.setattr("fastidx.sources.local.CHUNK_NBYTES", 8192)
+    patch.setattr("fastidx.sources.buffered.CHUNK_NBYTES", 8192)
 
 
 def outcome(function: Callable[[], Any]) -> Outcome:

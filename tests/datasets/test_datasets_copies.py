@@ -372,3 +372,30 @@ def test_real_files_in_torchvisions_layout(data_dir: Path, tmp_path: Path) -> No
         (raw / name).unlink()
     unpacked_images, _ = datasets.load("mnist", "test", root=tmp_path)
     np.testing.assert_array_equal(images, unpacked_images)
+
+
+def test_copy_of_another_type_is_refused(root: Path) -> None:
+    put(root / "mnist", MNIST.files)
+    wrong = gzip.compress(plain_idx(np.zeros((60, 28, 28), np.int16)))
+    put(root / "mnist", {IMAGES: wrong})
+    with pytest.raises(datasets.MissingFileError, match=IMAGES):
+        datasets.load("mnist", root=root)
+
+
+def test_copy_that_another_process_takes_away_is_missing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may go between the look whether it is there and the look at what it is."""
+    put(root / "mnist", MNIST.files)
+    put(root, MNIST.files)
+    is_file = Path.is_file
+
+    def is_file_until_now(path: Path) -> bool:
+        found = is_file(path)
+        if path == root / "mnist" / IMAGES:
+            path.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(Path, "is_file", is_file_until_now)
+    images, _ = datasets.load("mnist", root=root)
+    np.testing.assert_array_equal(images, MNIST.expected("train")[0])

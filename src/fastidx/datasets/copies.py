@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from fastidx.base import settings
 from fastidx.errors import IdxError
-from fastidx.format.header import IdxHeader
+from fastidx.format.header import IdxHeader, header_for
 from fastidx.format.recognise import describe_content
 from fastidx.format.typecodes import PREFIX_NBYTES
 from fastidx.reading.load import info, load
@@ -141,17 +141,25 @@ def find_copy(
     for path, file in _candidates(part, place):
         if not path.is_file():
             continue
-        if file is None:
-            found = _check_unpacked(path, part, thorough)
-        else:
-            found = _check(path, file, thorough)
-            if found is not None and file.unpacked_sha256 is not None:
-                # Compressed anew, it is another file that holds the same.
-                found = _remembered(_check_decoded, path, part, thorough) and found
+        try:
+            found = _check_candidate(path, part, file, thorough)
+        except FileNotFoundError:  # another process has just set it aside
+            continue
         if found is None:
             return Copy(path, part.member if file is not None else None), rejected
         rejected.append(Rejected(path, found, file, ours=path == place.own / part.file.name))
     return None, rejected
+
+
+def _check_candidate(path: Path, part: Part, file: File | None, thorough: bool) -> str | None:
+    """Return the reason to reject a file, None if it is the right one."""
+    if file is None:
+        return _check_unpacked(path, part, thorough)
+    found = _check(path, file, thorough)
+    if found is not None and file.unpacked_sha256 is not None:
+        # Compressed anew, it is another file that holds the same.
+        found = _remembered(_check_decoded, path, part, thorough) and found
+    return found
 
 
 def identify(path: str | os.PathLike[str]) -> Identity | None:
@@ -286,7 +294,7 @@ def _check_decoded(path: Path, part: Part) -> str | None:
         array = load(path)
     except (IdxError, OSError) as error:
         return str(error).removeprefix(f"{path}: ")
-    header = IdxHeader(part.type_code, array.shape)
+    header = header_for(array)
     hasher = hashlib.sha256()
     for piece in file_pieces(header, slices(array, header.dtype)):
         hasher.update(piece)
